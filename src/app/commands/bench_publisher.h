@@ -1,0 +1,56 @@
+#pragma once
+#include <condition_variable>
+#include <cstdint>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "net/http_client.h"
+
+namespace weir {
+
+/// Sends events to a weir by HTTP at a steady rate. Each carries the moment when it should have been sent, so that whatever holds up the
+/// sender, the server or the network is in the latency. While `under_way_max` requests wait for their answers, events that fall due gather
+/// and leave together in the next one. What is refused for a while (429, 503) is sent again.
+class BenchPublisher {
+public:
+    struct Options {
+        std::string url;    ///< of the POST
+        std::string token;
+        std::size_t message_bytes = 200;  ///< of what a subscriber gets for it
+        double rate = 50;   ///< events a second
+        std::size_t under_way_max = 8;
+        std::size_t events_a_request_max = 1000;
+    };
+    BenchPublisher(Options options, const Clock& clock);
+
+    enum class Measured : bool { no, yes };
+    /// Sends `events` and waits until all are acknowledged. False for a lasting refusal; `problem` says which.
+    bool publish(std::uint64_t events, Measured measured, const std::atomic<bool>& interrupted);
+
+    std::uint64_t acknowledged() const { return acknowledged_; }
+    std::uint64_t requests() const { return requests_; }
+    std::uint64_t refusals() const { return refusals_; }
+    const std::string& problem() const { return problem_; }
+
+private:
+    void send(std::string body);
+    void answered(Result<net::HttpClientResponse> answer, const std::string& body);
+
+    const Options options_;
+    const Clock& clock_;
+    const std::string run_;  ///< makes the ids of this run its own
+    std::uint64_t next_id_ = 0;
+    std::string pad_;
+
+    std::mutex mutex_;
+    std::condition_variable changed_;
+    std::size_t under_way_ = 0;
+    std::uint64_t acknowledged_ = 0, requests_ = 0, refusals_ = 0;
+    std::vector<std::string> again_;  ///< bodies to be sent once more
+    std::string problem_;
+    net::HttpClient client_;  ///< last: its answers come until it is gone
+};
+
+}  // namespace weir

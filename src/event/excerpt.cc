@@ -1,0 +1,23 @@
+#include "event/excerpt.h"
+
+#include <simdjson.h>
+
+namespace weir {
+
+std::string excerpt(std::string_view text, std::size_t bytes_max) {
+    std::string out;
+    for (std::size_t i = 0; i < text.size();) {
+        const auto c = static_cast<unsigned char>(text[i]);
+        std::size_t length = c < 0x80 ? 1 : c >= 0xf0 ? 4 : c >= 0xe0 ? 3 : c >= 0xc2 ? 2 : 1;
+        if (i + length > text.size() || (c >= 0x80 && !simdjson::validate_utf8(text.data() + i, length))) length = 1;
+        if (out.size() + length > bytes_max) return out + "...";
+        if (length == 1 && (c < 0x20 || c >= 0x7f))
+            out += '?';
+        else
+            out.append(text, i, length);
+        i += length;
+    }
+    return out;
+}
+
+}  // namespace weir

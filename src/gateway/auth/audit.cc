@@ -1,0 +1,58 @@
+#include "gateway/auth/audit.h"
+
+#include <chrono>
+#include <string>
+
+#include "base/clock.h"
+#include "base/diag.h"
+#include "base/guarded.h"
+
+namespace weir {
+namespace {
+
+constexpr std::uint64_t kLinesPerSecond = 500;
+
+void append(std::string& out, std::string_view text) {
+    for (const char c : text.substr(0, 200)) out += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? '?' : c;
+}
+
+struct Flood {
+    std::int64_t second = 0;
+    std::uint64_t lines = 0, held_back = 0;
+};
+
+}  // namespace
+
+void audit(Audit level, const AuditLine& line) {
+    static Guarded<Flood> flood;
+    static const SystemClock clock;  // only for the bound on lines: nothing that can be seen in a test depends on it
+    const std::int64_t second = clock.monotonic() / 1s;
+    std::uint64_t held_back = 0;
+    const bool write = flood.with([&](Flood& f) {
+        if (f.second != second) {
+            f.second = second;
+            f.lines = 0;
+        }
+        if (++f.lines > kLinesPerSecond) {
+            ++f.held_back;
+            return false;
+        }
+        held_back = std::exchange(f.held_back, 0);
+        return true;
+    });
+    if (!write) return;
+    std::string text = "audit: ";
+    append(text, line.what);
+    for (const auto& [name, value] : {std::pair{" peer=", line.peer}, std::pair{" who=", line.who}, std::pair{" path=", line.path}}) {
+        text += name;
+        append(text, value.empty() ? std::string_view("-") : value);
+    }
+    if (!line.detail.empty()) {
+        text += ": ";
+        append(text, line.detail);
+    }
+    if (held_back > 0) text += " (" + std::to_string(held_back) + " lines were held back)";
+    level == Audit::warning ? diag::warn(text) : diag::info(text);
+}
+
+}  // namespace weir

@@ -1,0 +1,416 @@
+
+#include "event/cbor.h"
+#include "event/json.h"
+#include "gateway/auth/audit.h"
+#include "gateway/auth/door.h"
+#include "gateway/auth/reauthentication.h"
+#include "gateway/dialects/analytics_messages.h"
+#include "gateway/dialects/dialects.h"
+#include "gateway/dialects/read_since.h"
+#include "gateway/http/endpoints.h"
+#include "gateway/http/push.h"
+#include "gateway/hub.h"
+
+namespace weir {
+namespace {
+
+namespace messages = analytics_messages;
+
+constexpr std::size_t kOwnIdBytesMax = 128, kMetadataBytesMax = 1024;
+
+struct Refusal {
+    GatewayError error;
+    std::string detail;
+};
+
+class AnalyticsDialect final : public Dialect {
+public:
+    explicit AnalyticsDialect(Hub& hub) : hub_(hub) {}
+    DialectKind kind() const override { return DialectKind::analytics; }
+
+    void opened(Session&) override {}  // source 004 has no greeting
+
+    void message(Session& session, net::MessageKind kind, std::string_view payload) override {
+        const bool binary = kind == net::MessageKind::binary;
+        if (binary && !session.is_cbor()) return refuse(session, {GatewayError::binary_message, {}});
+        const auto parsed = binary ? read_cbor(payload) : Json::parse(payload);
+        if (!parsed.ok()) return refuse(session, {GatewayError::malformed_message, parsed.error().message}, true);
+        if (!parsed->is_object()) return refuse(session, {GatewayError::malformed_message, "a message is a JSON object"}, true);
+        const auto type = parsed->find_string("type");
+        if (!type) return refuse(session, {GatewayError::malformed_message, "`type` is missing or no text"}, true);
+        // What there is no row for is no message, and what its row needs is asked for here, whatever it does.
+        const auto needs = message_needs("analytics", *type);
+        const bool may = needs && session.identity()->permissions.meets(*needs);
+        if (*type == "ping") {  // free, however many (C-26)
+            text_.clear();
+            messages::append_pong(text_);
+            return session.reply(text_);
+        }
+        if (*type == "publish" && may) return publish(session, *parsed);  // it has a bucket of its own
+        Duration retry_after{0};
+        if (!session.admit(hub_.reactor().now(), retry_after)) {
+            text_.clear();
+            messages::append_error(text_, GatewayError::rate_limited, {.retry_after_ms = retry_after.count() / 1000});
+            hub_.count(GatewayError::rate_limited);
+            return session.reply(text_);
+        }
+        for (const auto& [name, value] : parsed->members())
+            if (name != "type" && name != "data" && name != "subscription_id" && name != "timestamp" && name != "metadata") ++hub_.ignored_members;
+        if (needs && !may) return deny(session, *parsed, *type, *needs);
+
+        if (*type == "auth") return reauthenticate(session, token_of(*parsed));
+        if (*type == "subscribe") return subscribe(session, *parsed);
+        if (*type == "unsubscribe") return unsubscribe(session, *parsed);
+        if (*type == "update") return update(session, *parsed);
+        if (*type == "resume_token") return resume_token(session);
+        if (*type == "resume") return resume(session, *parsed);
+        refuse(session, {GatewayError::unknown_message_type, "`" + std::string(type->substr(0, 64)) + "`; allowed: auth, subscribe, unsubscribe, update, publish, resume_token, resume, ping"});
+    }
+
+    void authenticated(Session& session, bool right) override {
+        text_.clear();
+        right ? messages::append_auth_success(text_, session.client_id()) : messages::append_auth_failed(text_);
+        session.reply(text_);
+    }
+    void lost(Session& session, const LostRights& lost) override {
+        for (const auto& id : lost.ids) {
+            text_.clear();
+            messages::append_unsubscribed(text_, id);
+            session.reply(text_);
+        }
+    }
+
+private:
+    /// Content errors never close (decisions.md 22); what cannot even be read counts as a control message.
+    void refuse(Session& session, const Refusal& refusal, bool counts = false, std::string_view id = {}) {
+        Duration retry_after{0};
+        if (counts && !session.admit(hub_.reactor().now(), retry_after)) {
+            text_.clear();
+            messages::append_error(text_, GatewayError::rate_limited, {.retry_after_ms = retry_after.count() / 1000});
+            hub_.count(GatewayError::rate_limited);
+            return session.reply(text_);
+        }
+        text_.clear();
+        messages::append_error(text_, refusal.error, {.detail = refusal.detail, .subscription_id = id});
+        hub_.count(refusal.error);
+        session.reply(text_);
+    }
+
+    void deny(Session& session, const Json& message, std::string_view type, Needs needs) {
+        audit(Audit::warning, {.what = "denied", .peer = session.connection().peer().to_text(), .who = session.identity()->name, .detail = std::string(type) + " needs " + std::string(needs_name(needs))});
+        const Json* request = message.find("metadata");
+        const std::string metadata = request && !request->is_null() ? request->text() : std::string();
+        text_.clear();
+        messages::append_error(text_, GatewayError::forbidden, {.detail = "needs `" + std::string(needs_name(needs)) + "`", .metadata = metadata.size() <= kMetadataBytesMax ? std::string_view(metadata) : std::string_view()});
+        hub_.count(GatewayError::forbidden);
+        session.reply(text_);
+    }
+
+    void subscribe(Session& session, const Json& message) {
+        const Json* data = message.find("data");
+        if (!data || !data->is_object()) return refuse(session, {GatewayError::malformed_message, "`data` of a subscribe is an object"});
+        std::string own_id, told;
+        if (const auto refusal = read_own_id(message, *data, own_id)) return refuse(session, *refusal);
+        // What it is told stands in front of all that it gets: frames are sent at the end of the turn.
+        if (const auto refusal = take(session, *data, own_id, std::nullopt, told)) return refuse(session, *refusal, false, own_id);
+        session.reply(told);
+    }
+
+    /// Gives the session one subscription. `told` becomes the message that confirms it. `resumed` says where it begins, whatever `data` says.
+    std::optional<Refusal> take(Session& session, const Json& data, const std::string& own_id, const std::optional<Since>& resumed, std::string& told) {
+        Hub::Wanted wanted;
+        Since since;
+        DeliveryPolicy policy;
+        if (const auto refusal = read_subscription(session, data, wanted, since, policy)) return refusal;
+        if (resumed) since = *resumed;
+        wanted.deflated = session.connection().takes_deflate();
+        wanted.cbor = session.is_cbor();
+        if (!own_id.empty()) {
+            // An id that weir gave may be brought again, for the same subscription.
+            if (own_id.starts_with("sub_")) {
+                Subscription& derived = hub_.subscription(wanted);
+                const bool same = derived.id == own_id;
+                if (derived.users == 0) hub_.forget(derived);
+                if (!same) return Refusal{GatewayError::bad_subscription_id, "ids that start with `sub_` are weir's"};
+            } else {
+                wanted.own_id = own_id;
+            }
+        }
+        Subscription& subscription = hub_.subscription(std::move(wanted));
+        const Session::Held* held = session.find(subscription.id);
+        if (held && held->subscription != &subscription) {
+            if (subscription.users == 0) hub_.forget(subscription);
+            return Refusal{GatewayError::subscription_exists, "unsubscribe first"};
+        }
+        if (!held && session.held().size() >= hub_.options().subscriptions_per_session) {
+            if (subscription.users == 0) hub_.forget(subscription);
+            return Refusal{GatewayError::too_many_subscriptions, "at most " + std::to_string(hub_.options().subscriptions_per_session)};
+        }
+        const std::string delivery = policy_text(policy);
+        messages::Subscribed subscribed{.subscription_id = subscription.id,
+                                        .type = subscription.type,
+                                        .filters = subscription.filter.canonical(),
+                                        .streams = {},
+                                        .producer = hub_.has_type(subscription.type),
+                                        .delivery = policy.plain() ? std::string_view() : delivery};
+        for (const auto& audience : subscription.audiences)
+            subscribed.streams.push_back({audience->stream.name, audience->stream.epoch, Seq{audience->stream.next.value - 1}});
+        messages::append_subscribed(told, subscribed);
+        if (hub_.authenticator().required())
+            audit(Audit::note, {.what = "subscribed", .peer = session.connection().peer().to_text(), .who = session.identity()->name, .detail = subscription.id});
+        session.hold(subscription, since);
+        session.set_policy(subscription, policy);
+        return std::nullopt;
+    }
+
+    // Publishing: one answer a message, in the order of the messages, when it is committed.
+
+    void publish(Session& session, const Json& message) {
+        const Json* data = message.find("data");
+        const Json* request = message.find("metadata");
+        const std::string metadata = request && !request->is_null() ? request->text() : std::string();
+        const auto refused = [&](GatewayError error, std::string_view detail, std::optional<std::int64_t> retry_after_ms = {}) {
+            text_.clear();
+            messages::append_error(text_, error, {.detail = detail, .retry_after_ms = retry_after_ms, .metadata = metadata});
+            hub_.count(error);
+            session.reply(text_);
+        };
+        const auto stream = data ? data->find_string("stream") : std::nullopt;
+        const Json* one = data ? data->find("event") : nullptr;
+        const Json* events = data ? data->find("events") : nullptr;
+        if (metadata.size() > kMetadataBytesMax) return refused(GatewayError::malformed_message, "`metadata` of a publish is larger than 1 KiB");
+        if (!stream) return refused(GatewayError::stream_required, {});
+        if (!is_stream_name(*stream) || StreamDirectory::is_hidden(*stream) || hub_.directory().is_computed(*stream))
+            return refused(GatewayError::stream_required, "`" + std::string(stream->substr(0, 128)) + "`");
+        const Permissions& may = session.identity()->permissions;
+        if (*stream == Hub::kNoticeStream && !may.administer) return refused(GatewayError::forbidden, "needs `administer`");
+        // Whoever may only see some streams may only write to these.
+        if (!may.every_stream && !may.sees(*stream, hub_.directory().type_of(*stream)))
+            return refused(GatewayError::unknown_stream, "`" + std::string(stream->substr(0, 128)) + "`");
+        if (!one == !(events && events->is_array())) return refused(GatewayError::bad_event, "either `data.event` or a list `data.events`");
+        const std::size_t count = one ? 1 : events->items().size();
+        Duration retry_after{0};
+        if (!session.admit_events(hub_.reactor().now(), count, retry_after)) return refused(GatewayError::rate_limited, {}, retry_after.count() / 1000);
+        auto pushed = std::make_shared<PushedEvents>(read_pushed(one ? *one : *events, hub_.clock().now(), [this] { return hub_.next_id(); }));
+        if (const auto missing = missing_for(may, *stream, *pushed)) return deny(session, message, "publish", *missing);
+        const auto answer = [this, number = session.number(), name = std::string(*stream), metadata](PushAnswer made) {
+            auto text = std::make_shared<std::string>();
+            if (made.error) messages::append_error(*text, *made.error, {.detail = made.detail, .metadata = metadata});
+            else messages::append_published(*text, name, made.body, metadata);
+            // From the writer's thread: a full reactor has other worries than this answer, and the client repeats with the same ids.
+            (void)hub_.reactor().post([this, number, text] {
+                if (Session* found = hub_.find(number)) found->reply(*text);
+            });
+        };
+        if (!push_now(hub_.log(), StreamName(*stream), pushed, answer)) refused(GatewayError::busy, "the log's writer has no room");
+    }
+
+    // Coming back.
+
+    void resume_token(Session& session) {
+        std::string text;
+        JsonWriter json(text);
+        json.array();
+        for (const auto& held : session.held()) {
+            const Subscription& subscription = *held.subscription;
+            json.object().member("type", subscription_type_name(subscription.type)).member("subscription_id", subscription.id);
+            json.name("filters").raw(subscription.filter.canonical());
+            if (!subscription.streams.empty()) {
+                json.name("stream").array();
+                for (const auto& name : subscription.streams) json.value(name);
+                json.end();
+            }
+            if (const Governor* governor = session.governor(subscription)) governor->policy.print(json.name("delivery"));
+            if (held.count > 1) json.member("count", held.count);
+            json.end();
+        }
+        json.end();
+        const std::string token = hub_.resume_tokens().make("analytics", {hub_.handed_out(), *Json::parse(text)});
+        if (token.size() + 256 > hub_.options().max_message_size) return refuse(session, {GatewayError::too_many_subscriptions, "a token of them is larger than a message"});
+        text_.clear();
+        messages::append_resume_token(text_, token);
+        session.reply(text_);
+    }
+
+    void resume(Session& session, const Json& message) {
+        const Json* data = message.find("data");
+        const auto token = data ? data->find_string("token") : std::nullopt;
+        if (!token) return refuse(session, {GatewayError::bad_resume_token, "`data.token` is missing or no text"});
+        const auto content = hub_.resume_tokens().read("analytics", *token);
+        if (!content.ok()) return refuse(session, {GatewayError::bad_resume_token, content.error().message});
+        // By stream for all subscriptions, or by subscription and stream where those were not the same.
+        const Json none = Json::object();
+        const Json* given = data->find("positions");
+        if (!given || given->is_null()) given = &none;
+        const auto shared = read_positions(*given);
+        std::map<std::string, Since::Positions> own;
+        if (!shared) {
+            if (!given->is_object()) return refuse(session, bad_positions());
+            for (const auto& [id, positions] : given->members()) {
+                auto read = read_positions(positions);
+                if (!read) return refuse(session, bad_positions());
+                own[id] = *std::move(read);
+            }
+        }
+        messages::Resumed resumed;
+        for (const Json& one : content->subscriptions.items()) {
+            const std::string id(one.find_string("subscription_id").value_or(""));
+            Since since;
+            since.at = shared ? *shared : own[id];
+            since.otherwise = content->at;
+            Json asked = one;
+            std::erase_if(asked.members(), [](const auto& member) { return member.first == "count"; });
+            const Json* times = one.find("count");
+            for (std::int64_t n = times ? times->as_integer().value_or(1) : 1; n > 0; --n) {
+                std::string told;
+                const auto refusal = take(session, asked, id, since, told);
+                if (refusal) resumed.refused.push_back({id, refusal->error, refusal->detail});
+                else if (n == 1) resumed.subscribed.push_back(std::move(told));
+                if (refusal) break;
+            }
+        }
+        text_.clear();
+        messages::append_resumed(text_, resumed);
+        session.reply(text_);
+    }
+
+    static Refusal bad_positions() {
+        return {GatewayError::bad_resume_token,
+                R"(`data.positions` is {"<stream>":{"epoch":"<16 hex digits>","seq":n}, ...}, or one such map for each subscription_id)"};
+    }
+
+    static std::string policy_text(const DeliveryPolicy& policy) {
+        std::string text;
+        JsonWriter json(text);
+        policy.print(json);
+        return text;
+    }
+
+    /// How a subscription is delivered, while it runs.
+    void update(Session& session, const Json& message) {
+        const Json* data = message.find("data");
+        const Json* id = data ? data->find("subscription_id") : nullptr;
+        if (!id) id = message.find("subscription_id");
+        if (!id || !id->is_string()) return refuse(session, {GatewayError::subscription_id_required, {}});
+        const std::string name = id->as_string().substr(0, kOwnIdBytesMax);
+        const Session::Held* held = session.find(name);
+        if (!held) return refuse(session, {GatewayError::subscription_not_found, {}}, false, name);
+        const Json* delivery = data ? data->find("delivery") : nullptr;
+        if (!delivery) return refuse(session, {GatewayError::bad_delivery, "`data.delivery` is missing"}, false, name);
+        const auto policy = DeliveryPolicy::parse(*delivery);
+        if (!policy.ok()) return refuse(session, {GatewayError::bad_delivery, policy.error().message}, false, name);
+        text_.clear();
+        messages::append_updated(text_, name, policy_text(*policy));
+        session.reply(text_);
+        session.set_policy(*held->subscription, *policy);
+    }
+
+    static std::optional<Refusal> read_own_id(const Json& message, const Json& data, std::string& id) {
+        for (const Json* at : {data.find("subscription_id"), message.find("subscription_id")}) {
+            if (!at || at->is_null()) continue;
+            if (!at->is_string() || at->as_string().empty() || at->as_string().size() > kOwnIdBytesMax)
+                return Refusal{GatewayError::bad_subscription_id, "a text of 1 to 128 bytes"};
+            id = at->as_string();
+            return std::nullopt;
+        }
+        return std::nullopt;
+    }
+
+    std::optional<Refusal> read_subscription(Session& session, const Json& data, Hub::Wanted& wanted, Since& since, DeliveryPolicy& policy) {
+        const auto type_name = data.find_string("type");
+        if (!type_name) return Refusal{GatewayError::unknown_subscription_type, "`data.type` is missing or no text"};
+        const auto type = subscription_type(*type_name);
+        if (!type)
+            return Refusal{GatewayError::unknown_subscription_type, "`" + std::string(type_name->substr(0, 64)) +
+                                                                        "`; allowed: events, metrics, alerts, predictions, aggregations, system_status"};
+        wanted.type = *type;
+        const Permissions& may = session.identity()->permissions;
+        if (!may.allows(*type)) {
+            audit(Audit::warning, {.what = "denied", .peer = session.connection().peer().to_text(), .who = session.identity()->name, .detail = "subscription type " + std::string(*type_name)});
+            return Refusal{GatewayError::forbidden, "needs `" + std::string(*type_name) + "` among the token's types"};
+        }
+        for (const auto& [name, value] : data.members()) {
+            if (name == "type" || name == "subscription_id" || value.is_null()) continue;
+            if (name == "filters") {
+                auto filter = Filter::parse(value);
+                if (!filter.ok()) return Refusal{filter_error(filter.error().code), filter.error().message};
+                wanted.filter = *std::move(filter);
+            } else if (name == "stream") {
+                if (auto refusal = read_streams(may, value, *type, wanted.streams)) return refusal;
+            } else if (name == "since") {
+                auto read = read_since(value);
+                if (!read) return bad_since();
+                since = *std::move(read);
+            } else if (name == "delivery") {
+                const auto parsed = DeliveryPolicy::parse(value);
+                if (!parsed.ok()) return Refusal{GatewayError::bad_delivery, parsed.error().message};
+                policy = *parsed;
+            } else if (name == "last") {
+                auto read = read_last(value);
+                if (!read) return bad_since();
+                since = *std::move(read);
+            } else {
+                return Refusal{GatewayError::unknown_subscription_member,
+                               "`" + name.substr(0, 64) + "`; allowed: type, filters, stream, since, last, delivery, subscription_id"};
+            }
+        }
+        // The token's boundary: from here on it is part of what is asked for.
+        if (wanted.streams.empty() && !may.every_stream) {
+            for (const auto& name : may.streams)
+                if (hub_.directory().type_of(name) == *type) wanted.streams.push_back(name);
+            if (wanted.streams.empty()) return Refusal{GatewayError::forbidden, "needs a stream of `" + std::string(*type_name) + "` among the token's streams"};
+        }
+        if (!may.filter.matches_all()) wanted.filter = wanted.filter.and_also(may.filter);
+        if (const auto* positions = std::get_if<Since::Positions>(&since.at)) {
+            for (const auto& [name, position] : *positions) {
+                const HubStream* stream = hub_.stream(name);
+                const bool asked = wanted.streams.empty() || std::find(wanted.streams.begin(), wanted.streams.end(), name) != wanted.streams.end();
+                if (!stream || stream->type != *type || !asked)
+                    return Refusal{GatewayError::bad_since, "`since` names `" + name.substr(0, 128) + "`, which this subscription does not cover"};
+            }
+        }
+        return std::nullopt;
+    }
+
+    std::optional<Refusal> read_streams(const Permissions& may, const Json& value, StreamType type, std::vector<StreamName>& streams) {
+        auto add = [&](const Json& one) -> std::optional<Refusal> {
+            if (!one.is_string()) return Refusal{GatewayError::unknown_stream, "`stream` is a name or a list of names"};
+            const HubStream* stream = hub_.stream(one.as_string());
+            // What may not be seen is told from what is not there by nothing (S3-R12).
+            if (!stream || !may.sees(stream->name, stream->type)) return Refusal{GatewayError::unknown_stream, "`" + one.as_string().substr(0, 128) + "`"};
+            if (stream->type != type)
+                return Refusal{GatewayError::unknown_stream, "`" + stream->name + "` carries " + std::string(subscription_type_name(stream->type)) +
+                                                                 ", not " + std::string(subscription_type_name(type))};
+            streams.push_back(stream->name);
+            return std::nullopt;
+        };
+        if (!value.is_array()) return add(value);
+        if (value.items().empty()) return Refusal{GatewayError::unknown_stream, "the list of streams is empty"};
+        for (const Json& one : value.items())
+            if (auto refusal = add(one)) return refusal;
+        return std::nullopt;
+    }
+
+    static Refusal bad_since() { return {GatewayError::bad_since, std::string(kSinceForms)}; }
+
+    void unsubscribe(Session& session, const Json& message) {
+        const Json* data = message.find("data");
+        const Json* id = data ? data->find("subscription_id") : nullptr;
+        if (!id) id = message.find("subscription_id");
+        if (!id || !id->is_string()) return refuse(session, {GatewayError::subscription_id_required, {}});
+        const std::string name = id->as_string().substr(0, kOwnIdBytesMax);
+        if (!session.drop(name)) return refuse(session, {GatewayError::subscription_not_found, {}}, false, name);
+        text_.clear();
+        messages::append_unsubscribed(text_, name);
+        session.reply(text_);
+    }
+
+    Hub& hub_;
+    std::string text_;
+};
+
+}  // namespace
+
+std::unique_ptr<Dialect> make_analytics_dialect(Hub& hub) { return std::make_unique<AnalyticsDialect>(hub); }
+
+}  // namespace weir

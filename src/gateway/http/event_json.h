@@ -1,0 +1,11 @@
+#pragma once
+#include <string>
+
+#include "event/event.h"
+
+namespace weir {
+
+/// An event as the HTTP interface shows it: `{"seq","id","type","key","source","time","ingested","data"}` (docs/http-api.md).
+void append_event_json(std::string& out, Seq seq, const EventView& event);
+
+}  // namespace weir

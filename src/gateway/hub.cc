@@ -1,0 +1,835 @@
+#include "gateway/hub.h"
+
+#include <malloc.h>
+
+#include "base/assert.h"
+#include "base/diag.h"
+#include "event/cbor.h"
+#include "event/json.h"
+#include "gateway/auth/audit.h"
+#include "event/json_path.h"
+#include "gateway/dialects/analytics_messages.h"
+#include "gateway/dialects/broadcast_messages.h"
+#include "gateway/dialects/spc_messages.h"
+#include "gateway/http/event_json.h"
+#include "net/websocket_codec.h"
+
+namespace weir {
+namespace {
+
+constexpr std::size_t kEventsPerTurn = 4096;   ///< between two of them sessions send, and sockets are read
+constexpr std::size_t kDeflateBytesMin = 128;  ///< smaller frames hardly shrink
+
+/// 64 bits of a canonical subscription. FNV-1a; http://www.isthe.com/chongo/tech/comp/fnv
+std::uint64_t fingerprint(std::string_view text) {
+    std::uint64_t hash = 0xcbf29ce484222325;
+    for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
+    return hash;
+}
+
+void append_rest(std::string& out, DialectKind dialect, StreamType type, const Batch& batch, std::size_t i) {
+    const EventView event = batch.events[i];
+    const EventPosition position{batch.stream, batch.epoch, batch.seq_of(i)};
+    switch (dialect) {
+        case DialectKind::analytics: return analytics_messages::append_data_rest(out, type, position, event);
+        case DialectKind::broadcast: return broadcast_messages::append_record(out, position.seq, event);
+        case DialectKind::spc: return spc_messages::append_event(out, position, event);
+        case DialectKind::sse:
+            out += "id: ";
+            out += to_text(batch.epoch);
+            out += ':';
+            out += std::to_string(position.seq.value);
+            out += "\ndata: ";
+            append_event_json(out, position.seq, event);
+            out += "\n\n";
+            return;
+    }
+}
+
+}  // namespace
+
+std::string_view drop_name(Drop reason) {
+    constexpr std::string_view names[] = {"closed", "slow", "unsubscribed", "too_large", "oldest", "rate"};
+    return names[static_cast<std::size_t>(reason)];
+}
+
+Hub::Hub(const Parts& parts, std::uint64_t seed)
+    : parts_(parts), chance_(seed), id_high_(chance_.next()), wake_timer_(parts.reactor, [this] { wake_due(); }), signal_(parts.reactor, [this] { follow(); }) {
+    spc_stream_ = std::make_unique<HubStream>();
+    spc_stream_->name = "spc";
+    handed_out_ = parts_.clock.now();
+    // Everything up to the head is history. The log may grow while it is listed: then once more.
+    for (int attempt = 0; attempt < 100; ++attempt) {
+        position_ = parts_.log.head();
+        for (const auto& info : parts_.log.streams()) {
+            if (StreamDirectory::is_hidden(info.name)) continue;
+            const auto at = streams_.find(info.name);
+            HubStream& stream = at == streams_.end() ? make_stream(info.name, info.epoch, {}) : *at->second;
+            stream.next = info.head + 1;
+        }
+        if (parts_.log.head() == position_) break;
+    }
+    for (const auto& name : parts_.directory.configured())
+        if (!streams_.contains(name)) make_stream(name, {}, Seq{1});
+    wake_ = parts_.log.on_commit([this](CommitNo) { signal_.raise(); });
+    signal_.raise();
+}
+
+Hub::~Hub() {
+    wake_.reset();
+    WEIR_ASSERT(live_sessions_ == 0);
+}
+
+// Sessions.
+
+Session& Hub::open(Dialect& dialect, IdentityPtr identity) {
+    std::uint32_t slot;
+    if (free_sessions_.empty()) {
+        slot = static_cast<std::uint32_t>(sessions_.size());
+        sessions_.emplace_back();
+    } else {
+        slot = free_sessions_.back();
+        free_sessions_.pop_back();
+    }
+    const std::uint64_t number = std::uint64_t(next_generation_++) << 32 | slot;
+    sessions_[slot] = std::make_unique<Session>(*this, dialect, number, std::move(identity));
+    ++live_sessions_;
+    parts_.sessions.fetch_add(1, std::memory_order_relaxed);
+    ++opened_;
+    return *sessions_[slot];
+}
+
+Session* Hub::find(std::uint64_t number) {
+    const auto slot = static_cast<std::uint32_t>(number);
+    if (slot >= sessions_.size() || !sessions_[slot] || sessions_[slot]->number() != number) return nullptr;
+    return sessions_[slot].get();
+}
+
+void Hub::closed(Session& session) {
+    const auto slot = static_cast<std::uint32_t>(session.number());
+    sessions_[slot].reset();
+    free_sessions_.push_back(slot);
+    --live_sessions_;
+    parts_.sessions.fetch_sub(1, std::memory_order_relaxed);
+}
+
+void Hub::say_goodbye() {
+    each_session([](Session& session) { session.end(GatewayError::shutting_down, Drop::closed); });
+}
+
+// Streams and subscriptions.
+
+HubStream* Hub::stream(std::string_view name) {
+    const auto at = streams_.find(name);
+    return at == streams_.end() ? nullptr : at->second.get();
+}
+
+bool Hub::has_type(StreamType type) const {
+    for (const auto& [name, stream] : streams_)
+        if (stream->type == type) return true;
+    return false;
+}
+
+std::size_t Hub::broadcast_clients(std::string_view name) {
+    std::size_t clients = 0;
+    if (const HubStream* known = stream(name))
+        for (const Audience* audience : known->audiences)
+            if (audience->subscription.dialect == DialectKind::broadcast) clients += audience->members.size();
+    return clients;
+}
+
+HubStream& Hub::make_stream(std::string_view name, Epoch epoch, Seq next) {
+    auto& stream = *streams_.emplace(name, std::make_unique<HubStream>()).first->second;
+    stream.name = name;
+    stream.type = parts_.directory.type_of(name);
+    stream.epoch = epoch;
+    stream.next = next;
+    // Whoever wants all streams of its type wants this one too.
+    std::vector<Subscription*> wanting;
+    for (const auto& [key, subscription] : subscriptions_)
+        if (subscription->dialect == DialectKind::analytics && subscription->type == stream.type &&
+            (subscription->streams.empty() || std::binary_search(subscription->streams.begin(), subscription->streams.end(), stream.name)))
+            wanting.push_back(subscription.get());
+    for (Subscription* subscription : wanting) {
+        Audience& audience = make_audience(*subscription, stream);
+        each_session([&](Session& session) {
+            for (const auto& held : session.held())
+                if (held.subscription == subscription) session.join(audience);
+        });
+    }
+    return stream;
+}
+
+Audience& Hub::make_audience(Subscription& subscription, HubStream& stream) {
+    const std::size_t ring_bytes = std::max<std::size_t>(parts_.options.ring_bytes, parts_.options.max_message_size + 64);
+    auto& audience = *subscription.audiences.emplace_back(std::make_unique<Audience>(subscription, stream, ring_bytes));
+    if (&stream != spc_stream_.get()) {
+        audience.filter = stream.index.add(subscription.filter);
+        if (stream.by_filter.size() <= audience.filter) stream.by_filter.resize(audience.filter + 1);
+        stream.by_filter[audience.filter] = &audience;
+    }
+    stream.audiences.push_back(&audience);
+    return audience;
+}
+
+Subscription& Hub::subscription(Wanted wanted) {
+    std::sort(wanted.streams.begin(), wanted.streams.end());
+    wanted.streams.erase(std::unique(wanted.streams.begin(), wanted.streams.end()), wanted.streams.end());
+    std::string what = std::to_string(static_cast<int>(wanted.type)) + '|';
+    for (const auto& name : wanted.streams) what.append(name).append(",");
+    what += '|';
+    what += wanted.filter.canonical();
+    if (wanted.limits) {
+        what += '|' + std::to_string(wanted.limits->types) + (wanted.limits->every_stream ? "*" : "");
+        for (const auto& name : wanted.limits->streams) what.append(name).append(",");
+        what += wanted.limits->filter.canonical();
+    }
+    std::string key = std::to_string(static_cast<int>(wanted.dialect)) + (wanted.deflated ? "z" : "") + (wanted.cbor ? "b|" : "|") + std::to_string(wanted.characteristic) +
+                      '|' + std::to_string(wanted.own_id.size()) + '|' + wanted.own_id + '|' + what;
+    if (const auto at = subscriptions_.find(key); at != subscriptions_.end()) return *at->second;
+
+    auto made = std::make_unique<Subscription>();
+    Subscription& subscription = *made;
+    subscription.dialect = wanted.dialect;
+    subscription.type = wanted.type;
+    subscription.streams = std::move(wanted.streams);
+    subscription.filter = std::move(wanted.filter);
+    subscription.deflated = wanted.deflated;
+    subscription.cbor = wanted.cbor;
+    subscription.characteristic = wanted.characteristic;
+    subscription.key = key;
+    if (wanted.limits) {
+        subscription.boundary = std::make_unique<Boundary>(wanted.limits->filter);
+        subscription.limits = std::move(wanted.limits);
+    }
+    if (wanted.own_id.empty()) {
+        char id[24];
+        std::snprintf(id, sizeof id, "sub_%016llx", static_cast<unsigned long long>(fingerprint(what)));
+        subscription.id = id;
+    } else {
+        subscription.id = std::move(wanted.own_id);
+    }
+    subscriptions_.emplace(std::move(key), std::move(made));
+    if (subscription.dialect == DialectKind::spc) {
+        subscription.id = std::to_string(subscription.characteristic);
+        spc_audiences_[subscription.characteristic].push_back(&make_audience(subscription, *spc_stream_));
+    } else if (subscription.streams.empty()) {
+        for (const auto& [name, stream] : streams_)
+            if (stream->type == subscription.type) make_audience(subscription, *stream);
+    } else {
+        for (const auto& name : subscription.streams)
+            if (HubStream* known = stream(name)) make_audience(subscription, *known);
+    }
+    return subscription;
+}
+
+void Hub::forget(Subscription& subscription) {
+    WEIR_ASSERT(subscription.users == 0);
+    for (const auto& audience : subscription.audiences) {
+        HubStream& stream = audience->stream;
+        WEIR_ASSERT(audience->members.empty());
+        if (&stream == spc_stream_.get()) {
+            auto& same = spc_audiences_[subscription.characteristic];
+            std::erase(same, audience.get());
+            if (same.empty()) spc_audiences_.erase(subscription.characteristic);
+        } else {
+            stream.index.remove(audience->filter);
+            stream.by_filter[audience->filter] = nullptr;
+        }
+        std::erase(stream.audiences, audience.get());
+        std::erase(dirty_, audience.get());
+    }
+    const std::string key = subscription.key;
+    subscriptions_.erase(key);
+}
+
+void Hub::remember(std::uint64_t id, std::string_view stream, const EventView& event) {
+    if (characteristics_.size() >= kCharacteristicsMax && !characteristics_.contains(id)) return;
+    Characteristic& known = characteristics_[id];
+    known.stream = stream;
+    known.id = event.id;
+    known.type = event.type;
+    known.key = event.key;
+    known.source = event.source;
+    // One that is too large to be kept is within no filter.
+    known.data = event.data.size() <= kCharacteristicBytesMax ? event.data : std::string_view();
+    known.time = event.time;
+    known.ingested = event.ingested;
+}
+
+bool Hub::knows_characteristic(std::uint64_t id, const Permissions& permissions) const {
+    const auto at = characteristics_.find(id);
+    if (at == characteristics_.end()) return false;
+    const Characteristic& known = at->second;
+    if (!permissions.sees(known.stream, parts_.directory.type_of(known.stream))) return false;
+    if (permissions.filter.matches_all()) return true;
+    if (known.data.empty()) return false;
+    EventView event;
+    event.id = known.id;
+    event.type = known.type;
+    event.key = known.key;
+    event.source = known.source;
+    event.data = known.data;
+    event.time = known.time;
+    event.ingested = known.ingested;
+    return Boundary(permissions.filter).sees(known.stream, event);
+}
+
+// Following the log.
+
+void Hub::follow() {
+    if (unread_.empty() && !reading_) fetch();
+    hand_out();
+}
+
+void Hub::fetch() {
+    const CommitNo head = parts_.log.head();
+    if (head == position_) return;
+    if (parts_.log.in_tail(position_)) {
+        auto batches = parts_.log.read_commits({}, position_, kEventsPerTurn);
+        if (!batches.ok()) return resynchronise();
+        if (batches->empty()) position_ = std::max(position_, head);
+        else fetched(*std::move(batches));
+        return;
+    }
+    // Behind the tail: the disk has it, and a reactor does not wait for disks.
+    reading_ = parts_.pool.submit([this, after = position_, head] {
+        auto read = std::make_shared<Result<std::vector<BatchPtr>>>(parts_.log.read_commits({}, after, kEventsPerTurn));
+        while (!parts_.reactor.post([this, read, head] {
+            reading_ = false;
+            if (!read->ok()) resynchronise();
+            else if (read->value().empty()) position_ = std::max(position_, head);
+            else fetched(std::move(read->value()));
+            signal_.raise();
+        }))
+            std::this_thread::yield();
+    });
+    if (!reading_) signal_.raise();  // the pool is full: again in the next turn
+}
+
+void Hub::fetched(std::vector<BatchPtr> batches) {
+    position_ = std::max(position_, batches.back()->commit);
+    for (auto& batch : batches) unread_.push_back(std::move(batch));
+}
+
+/// Retention has overtaken the hub: it goes on with what is kept, and tells what is not. Of streams that keep longer, what lies between is
+/// noticed by `take` as a jump in their seqs.
+void Hub::resynchronise() {
+    diag::warn("gateway: the log no longer holds what follows commit " + std::to_string(position_.value) + "; going on with what it holds");
+    CommitNo kept = position_;
+    for (const auto& info : parts_.log.streams()) {
+        kept = std::max(kept, info.removed_commit);
+        if (HubStream* known = stream(info.name); known && known->next < info.first) tell_gap(*known, info.first);
+    }
+    position_ = kept > position_ ? kept : parts_.log.head();
+}
+
+/// Events from `stream.next` up to `to` (not included) are missing. The message goes through the rings, behind what waits there, so that
+/// sessions are told in order; it counts as one matched event.
+void Hub::tell_gap(HubStream& stream, Seq to) {
+    const HistoryStep::Gap gap{stream.name, stream.epoch, stream.next, Seq{to.value - 1}, "retention"};
+    stream.next = to;
+    ++order_;
+    key_hash_ = order_;  // of no key: nothing newer replaces it
+    for (Audience* audience : stream.audiences) tell_gap(*audience, gap);
+    if (!characteristic_streams_.contains(stream.name)) return;
+    for (const auto& [characteristic, audiences] : spc_audiences_)
+        for (Audience* audience : audiences)
+            if (const auto& limits = audience->subscription.limits; !limits || limits->sees(stream.name, stream.type)) tell_gap(*audience, gap);
+}
+
+/// To every session of the analytics and spc dialects, whatever its token lets it see, or to those of the spc dialect that follow its group: of bounded tokens those that may know
+/// of a characteristic there, since naming a room makes nobody a member. Never to broadcasts, whose clients take any message for a record.
+void Hub::tell_notice(const Batch& batch, std::size_t i) {
+    const EventView event = batch.events[i];
+    const auto data = Json::parse(event.data);
+    const auto group = data.ok() ? data->find_string("group") : std::nullopt;
+    std::string analytics, spc;
+    analytics_messages::append_notice(analytics, {batch.stream, batch.epoch, batch.seq_of(i)}, event);
+    spc_messages::append_notice(spc, event);
+    std::map<const Identity*, bool> members;  // asked once a token
+    const auto is_member = [&](const Identity& who) {
+        if (!who.permissions.bounded()) return true;
+        const auto [at, fresh] = members.emplace(&who, false);
+        if (fresh)
+            for (const auto id : room_members(*group))
+                if (knows_characteristic(id, who.permissions)) {
+                    at->second = true;
+                    break;
+                }
+        return at->second;
+    };
+    each_session([&](Session& session) {
+        if (session.connection().closing()) return;
+        if (session.dialect().kind() == DialectKind::analytics && !group) session.reply(analytics);
+        if (session.dialect().kind() == DialectKind::spc && (!group || (session.follows(*group) && is_member(*session.identity())))) session.reply(spc);
+    });
+}
+
+void Hub::tell_gap(Audience& audience, const HistoryStep::Gap& gap) {
+    std::string text = gap_text(audience.subscription, gap);
+    if (text.empty() || audience.members.empty()) return;
+    if (audience.subscription.cbor) {
+        binary_.clear();
+        append_cbor(binary_, *Json::parse(text));
+        text = binary_;
+    }
+    audience.stream.counts.matched += audience.members.size();
+    append(audience, {}, text, net::Compressed::no);
+}
+
+/// Hands events out until some ring has got its share, or as many as one turn should take.
+void Hub::hand_out() {
+    if (turn_full_ && flush_pending_) return;  // goes on when the sessions have been asked to write
+    if (turn_full_) ++pass_;
+    turn_full_ = false;
+    std::size_t events = 0;
+    while (!unread_.empty() && !turn_full_ && events < kEventsPerTurn) {
+        const BatchPtr batch = unread_.front();
+        if (HubStream* stream = stream_of(*batch)) {
+            while (unread_event_ < batch->events.size() && !turn_full_ && events < kEventsPerTurn) {
+                take(*stream, *batch, unread_event_++);
+                ++events;
+            }
+            if (unread_event_ < batch->events.size()) break;
+        }
+        handed_out_ = std::max(handed_out_, batch->commit_time);
+        unread_.pop_front();
+        unread_event_ = 0;
+    }
+    tell_sessions();
+    if (!unread_.empty() || (!reading_ && parts_.log.head() != position_)) signal_.raise();
+}
+
+/// Null for what is nobody's to see.
+HubStream* Hub::stream_of(const Batch& batch) {
+    if (batch.events.empty() || StreamDirectory::is_hidden(batch.stream)) return nullptr;
+    const auto at = streams_.find(batch.stream);
+    HubStream& stream = at == streams_.end() ? make_stream(batch.stream, batch.epoch, batch.first_seq) : *at->second;
+    stream.epoch = batch.epoch;
+    return &stream;
+}
+
+void Hub::take(HubStream& stream, const Batch& batch, std::size_t i) {
+    if (batch.seq_of(i) < stream.next) return;  // was history already when the hub began
+    if (batch.seq_of(i) > stream.next) tell_gap(stream, batch.seq_of(i));
+    stream.next = batch.seq_of(i) + 1;
+    ++events_;
+    if (stream.name == kNoticeStream) tell_notice(batch, i);
+    if (on_event) on_event(stream, batch, i);
+    deliver(stream, batch, i);
+}
+
+void Hub::deliver(HubStream& stream, const Batch& batch, std::size_t i) {
+    ++order_;
+    const EventView event = batch.events[i];
+    key_hash_ = fingerprint(event.key);
+    learn(stream.name, event);
+    if (const auto id = characteristic_of(event)) {
+        if (const auto at = spc_audiences_.find(*id); at != spc_audiences_.end())
+            for (Audience* audience : at->second) {
+                const Subscription& wanting = audience->subscription;
+                if (wanting.limits && !(wanting.limits->sees(stream.name, stream.type) && wanting.boundary->sees(stream.name, event))) continue;
+                deliver(*audience, batch, i);
+            }
+    }
+    if (stream.audiences.empty()) return;
+    for (const auto id : stream.index.match(stream.name, event)) deliver(*stream.by_filter[id], batch, i);
+}
+
+const std::string& Hub::rest_of(DialectKind dialect, const HubStream& stream, const Batch& batch, std::size_t i) {
+    Rest& rest = rests_[static_cast<std::size_t>(dialect)];
+    if (rest.order != order_) {
+        rest.order = order_;
+        rest.text.clear();
+        append_rest(rest.text, dialect, stream.type, batch, i);
+        ++encodes_;
+    }
+    return rest.text;
+}
+
+void Hub::deliver(Audience& audience, const Batch& batch, std::size_t i) {
+    const Subscription& subscription = audience.subscription;
+    const std::string& rest = rest_of(subscription.dialect, audience.stream, batch, i);
+    auto& counts = audience.stream.counts;
+    counts.matched += audience.members.size();
+    std::string_view head;
+    if (subscription.dialect == DialectKind::analytics) {
+        payload_.clear();
+        analytics_messages::append_data_head(payload_, subscription.id);
+        head = payload_;
+        ++spliced_;
+    }
+    const std::size_t size = head.size() + rest.size();
+    if (size > parts_.options.max_message_size) {
+        counts.dropped[static_cast<std::size_t>(Drop::too_large)] += audience.members.size();
+        return;
+    }
+    std::string_view payload_head = head, payload_rest = rest;
+    if (subscription.cbor) {
+        if (head.empty()) payload_.clear();
+        payload_ += rest;
+        binary_.clear();
+        append_cbor(binary_, *Json::parse(payload_));
+        payload_head = {};
+        payload_rest = binary_;
+    }
+    auto compressed = net::Compressed::no;
+    if (subscription.deflated && payload_head.size() + payload_rest.size() >= kDeflateBytesMin) {
+        if (!deflater_) deflater_ = std::make_unique<net::Deflater>();
+        std::string_view whole = payload_rest;
+        if (!payload_head.empty()) {
+            payload_ += rest;
+            whole = payload_;
+            payload_head = whole.substr(0, payload_head.size());
+        }
+        compressed_.clear();
+        if (deflater_->deflate(whole, compressed_)) {
+            compressed = net::Compressed::yes;
+            payload_head = {};
+            payload_rest = compressed_;
+        }
+    }
+    append(audience, payload_head, payload_rest, compressed);
+}
+
+/// Puts a frame into the ring: its payload is `head` and `rest` behind one another.
+void Hub::append(Audience& audience, std::string_view head, std::string_view rest, net::Compressed compressed) {
+    const Subscription& subscription = audience.subscription;
+    char header[10];
+    const std::size_t body = head.size() + rest.size();
+    const auto opcode = subscription.cbor ? net::Opcode::binary : net::Opcode::text;
+    const std::size_t header_size = subscription.dialect == DialectKind::sse ? 0 : net::write_frame_header(header, opcode, body, compressed);
+    FrameRing& ring = audience.ring;
+    if (ring.tight(header_size + body)) {
+        release(audience);
+        while (audience.conflating > 0 && ring.drops(header_size + body)) keep_oldest(audience);
+    }
+    char* out = ring.append(order_, header_size + body, key_hash_);
+    std::memcpy(out, header, header_size);
+    if (!head.empty()) std::memcpy(out + header_size, head.data(), head.size());
+    std::memcpy(out + header_size + head.size(), rest.data(), rest.size());
+    audience.used = true;
+    if (audience.pass != pass_) {
+        audience.pass = pass_;
+        audience.fresh = 0;
+    }
+    audience.fresh += header_size + body;
+    if (audience.fresh > parts_.options.ring_bytes / 4) turn_full_ = true;
+    if (!audience.dirty) {
+        audience.dirty = true;
+        dirty_.push_back(&audience);
+    }
+}
+
+/// The ring is about to drop its oldest frame: kept aside, in place of an older one of its key.
+void Hub::keep_oldest(Audience& audience) {
+    FrameRing& ring = audience.ring;
+    const std::uint64_t frame = ring.begin(), key = ring.key(frame);
+    const auto remove = [&](std::map<std::uint64_t, Audience::Kept>::iterator at) {
+        audience.kept_bytes -= at->second.bytes.size();
+        if (const auto known = audience.kept_keys.find(at->second.key); known != audience.kept_keys.end() && known->second == at->first) audience.kept_keys.erase(known);
+        audience.kept.erase(at);
+    };
+    if (const auto older = audience.kept_keys.find(key); older != audience.kept_keys.end()) remove(audience.kept.find(older->second));
+    audience.kept_bytes += ring.size_of(frame);
+    audience.kept.emplace(frame, Audience::Kept{key, ring.order(frame), std::string(ring.bytes(frame))});
+    audience.kept_keys[key] = frame;
+    ring.release_before(frame + 1);
+    while (audience.kept_bytes > parts_.options.ring_bytes) {
+        audience.kept_from = audience.kept.begin()->first + 1;
+        remove(audience.kept.begin());
+    }
+}
+
+/// Lets go of what no session of the audience needs any more.
+void Hub::release(Audience& audience) {
+    std::uint64_t needed = audience.ring.end();
+    for (const auto& member : audience.members) needed = std::min(needed, member.session->cursor(member.place));
+    audience.ring.release_before(needed);
+    if (!audience.kept.empty() && needed >= audience.ring.begin()) {
+        audience.kept.clear();
+        audience.kept_keys.clear();
+        audience.kept_bytes = 0;
+    }
+}
+
+void Hub::tell_sessions() {
+    for (Audience* audience : dirty_) {
+        audience->dirty = false;
+        for (const auto& member : audience->members) member.session->notify(member.place);
+    }
+    dirty_.clear();
+    while (!behind_.empty()) {
+        const std::uint64_t number = behind_.back();
+        behind_.pop_back();
+        if (Session* session = find(number); session && !session->connection().closing()) session->end(GatewayError::slow_reader, Drop::slow);
+    }
+}
+
+void Hub::append_frame(std::string& out, const Subscription& subscription, const Batch& batch, std::size_t i) {
+    std::string payload;
+    if (subscription.dialect == DialectKind::analytics) analytics_messages::append_data_head(payload, subscription.id);
+    append_rest(payload, subscription.dialect, subscription.type, batch, i);
+    if (subscription.cbor) {
+        std::string binary;
+        append_cbor(binary, *Json::parse(payload));
+        net::append_frame(out, net::Opcode::binary, binary);
+    } else if (subscription.dialect == DialectKind::sse) {
+        out += payload;
+    } else {
+        net::append_frame(out, net::Opcode::text, payload);
+    }
+}
+
+std::string Hub::gap_text(const Subscription& subscription, const HistoryStep::Gap& gap) {
+    std::string text;
+    switch (subscription.dialect) {
+        case DialectKind::analytics:
+            analytics_messages::append_gap(text, {.subscription_id = subscription.id,
+                                                  .stream = gap.stream,
+                                                  .epoch = gap.epoch,
+                                                  .from = gap.from,
+                                                  .to = gap.to,
+                                                  .reason = gap.reason});
+            break;
+        case DialectKind::spc: spc_messages::append_gap(text, gap.stream, gap.epoch, gap.from, gap.to, gap.reason); break;
+        case DialectKind::sse: {
+            text = "event: gap\ndata: ";
+            JsonWriter json(text);
+            const auto seq = [](const std::optional<Seq>& s) { return s ? std::optional<std::uint64_t>(s->value) : std::nullopt; };
+            json.object().member("stream", gap.stream).member("from_seq", seq(gap.from)).member("to_seq", seq(gap.to)).member("reason", gap.reason).end();
+            text += "\n\n";
+            break;
+        }
+        case DialectKind::broadcast: break;  // the jump in the sequence says it
+    }
+    return text;
+}
+
+std::string Hub::counts_text(const Governor& governor) {
+    std::string text;
+    JsonWriter json(text);
+    json.object().member("type", "delivery").name("data").object().member("delivered", governor.delivered).member("merged", governor.merged);
+    json.member("dropped", governor.dropped).name("delivery");
+    governor.policy.print(json);
+    json.end().member("subscription_id", governor.subscription->id).end();
+    return text;
+}
+
+std::string Hub::batch_frame(const Subscription& subscription, std::string_view messages, std::size_t count, bool cbor) {
+    std::string payload, frame;
+    if (cbor) {
+        append_cbor_head(payload, 5, 3);
+        append_cbor_text(payload, "type");
+        append_cbor_text(payload, "batch");
+        append_cbor_text(payload, "subscription_id");
+        append_cbor_text(payload, subscription.id);
+        append_cbor_text(payload, "data");
+        append_cbor_head(payload, 4, count);
+        payload += messages;
+    } else {
+        JsonWriter json(payload);
+        json.object().member("type", "batch").member("subscription_id", subscription.id).name("data").raw("[").end();
+        payload.pop_back();
+        payload += messages;
+        payload += "]}";
+    }
+    net::append_frame(frame, cbor ? net::Opcode::binary : net::Opcode::text, payload);
+    return frame;
+}
+
+net::Inflater& Hub::inflater() {
+    if (!inflater_) inflater_ = std::make_unique<net::Inflater>();
+    return *inflater_;
+}
+
+// Sessions that wait for a time.
+
+void Hub::wake_session(std::uint64_t session, Duration at) {
+    const bool first = wakes_.empty() || at < wakes_.begin()->first;
+    wakes_.emplace(at, session);
+    if (first) wake_timer_.start(std::max(Duration(0), at - parts_.clock.monotonic()));
+}
+
+void Hub::wake_due() {
+    const Duration now = parts_.clock.monotonic();
+    while (!wakes_.empty() && wakes_.begin()->first <= now) {
+        const std::uint64_t number = wakes_.begin()->second;
+        wakes_.erase(wakes_.begin());
+        if (Session* session = find(number); session && !session->connection().closing()) session->woken();
+    }
+    if (!wakes_.empty()) wake_timer_.start(std::max(Duration(1000), wakes_.begin()->first - now));
+}
+
+// Characteristics.
+
+std::optional<std::uint64_t> Hub::characteristic_of(const EventView& event) {
+    return spc_messages::is_spc_type(event.type) ? spc_messages::characteristic_id(event.data) : std::nullopt;
+}
+
+void Hub::learn(const StreamName& stream, const EventView& event) {
+    static const JsonPath path(*JsonPointer::parse("/path"));
+    const bool carried = spc_messages::is_spc_type(event.type);
+    if (!carried && !event.type.starts_with("characteristic")) return;
+    const auto id = spc_messages::characteristic_id(event.data);
+    if (!id) return;
+    remember(*id, stream, event);
+    if (carried) characteristic_streams_.insert(stream);
+    auto room = path.string(event.data);
+    if (!room || room->empty()) return;
+    // What is read after a start may be older than what has come since.
+    Room& known = rooms_[*id];
+    if (!known.path.empty() && event.ingested < known.since) return;
+    known.since = event.ingested;
+    if (known.path == *room) return;
+    by_room_.erase({known.path, *id});
+    known.path = *std::move(room);
+    by_room_.insert({known.path, *id});
+    each_session([&](Session& session) { session.room_changed(*id); });
+}
+
+bool Hub::defer(Session& session, net::MessageKind kind, std::string_view payload) {
+    if (learning_ == 0) return false;
+    deferred_.push_back({session.number(), kind, std::string(payload)});
+    session.connection().pause_reading();
+    return true;
+}
+
+void Hub::learning_ends() {
+    WEIR_ASSERT(learning_ > 0);
+    if (--learning_ > 0) return;
+    for (const auto& [number, kind, payload] : std::exchange(deferred_, {}))
+        if (Session* session = find(number); session && !session->connection().closing()) {
+            session->dialect().message(*session, kind, payload);
+            session->connection().resume_reading();
+        }
+}
+
+const std::string& Hub::room_of(std::uint64_t characteristic) const {
+    static const std::string none;
+    const auto at = rooms_.find(characteristic);
+    return at == rooms_.end() ? none : at->second.path;
+}
+
+std::vector<std::uint64_t> Hub::room_members(std::string_view group) const {
+    std::vector<std::uint64_t> members;
+    for (auto at = by_room_.lower_bound({std::string(group), 0}); at != by_room_.end() && at->first.starts_with(group); ++at)
+        if (is_in_room(at->first, group)) members.push_back(at->second);
+    return members;
+}
+
+std::string Hub::next_id() {
+    char id[56];
+    std::snprintf(id, sizeof id, "ws/%016llx/%llu", static_cast<unsigned long long>(id_high_), static_cast<unsigned long long>(++next_id_));
+    return id;
+}
+
+std::vector<const HubStream*> Hub::characteristic_streams(const Since& since) const {
+    std::vector<const HubStream*> found;
+    const auto* positions = std::get_if<Since::Positions>(&since.at);
+    for (const auto& [name, stream] : streams_)
+        if (characteristic_streams_.contains(name) || (positions && positions->contains(name))) found.push_back(stream.get());
+    return found;
+}
+
+// History.
+
+bool Hub::submit_history(const WaitingHistory& waiting) {
+    return parts_.pool.submit([this, reader = waiting.reader, session = waiting.session, ticket = waiting.ticket] {
+        auto step = std::make_shared<HistoryStep>(reader->step());
+        while (!parts_.reactor.post([this, step, session, ticket] {
+            ++history_reads_;
+            if (Session* found = find(session)) found->history_arrived(ticket, std::move(*step));
+            send_waiting_history();
+        }))
+            std::this_thread::yield();
+    });
+}
+
+void Hub::read_history(std::uint64_t session, std::uint32_t ticket, std::shared_ptr<HistoryReader> reader) {
+    waiting_history_.push_back({session, ticket, std::move(reader)});
+    send_waiting_history();
+}
+
+void Hub::send_waiting_history() {
+    while (!waiting_history_.empty()) {
+        WaitingHistory waiting = std::move(waiting_history_.front());
+        waiting_history_.pop_front();
+        if (!find(waiting.session) || submit_history(waiting)) continue;
+        waiting_history_.push_front(std::move(waiting));
+        return;  // the pool is full: whatever it finishes, or the sweep, calls again
+    }
+}
+
+// Upkeep.
+
+void Hub::sweep() {
+    for (const auto& [key, subscription] : subscriptions_) {
+        for (const auto& audience : subscription->audiences) {
+            if (!audience->used) {
+                release(*audience);
+                audience->ring.shrink();
+            }
+            audience->used = false;
+        }
+    }
+    const Duration now = parts_.reactor.now();
+    std::vector<std::uint64_t> stale, expired;
+    const Timestamp wall = parts_.clock.now();
+    each_session([&](Session& session) {
+        if (session.expired(wall) && !session.connection().closing()) expired.push_back(session.number());
+        if (session.dialect().needs_heartbeat() && parts_.options.spc_timeout > Duration(0) && now - session.last_message > parts_.options.spc_timeout)
+            stale.push_back(session.number());
+        if (!session.connection().is_websocket() && now - session.last_message >= parts_.options.ping_interval) {
+            session.last_message = now;
+            session.connection().send_encoded(":\n\n");  // a comment: keeps proxies from thinking that the stream is dead
+        }
+    });
+    for (const auto number : stale)
+        if (Session* session = find(number); session && !session->connection().closing()) session->end(GatewayError::heartbeat_missed, Drop::closed);
+    for (const auto number : expired) {
+        Session* session = find(number);
+        if (!session) continue;
+        audit(Audit::note, {.what = "auth_expired", .peer = session->connection().peer().to_text(), .who = session->identity()->name});
+        session->end(GatewayError::auth_expired, Drop::closed);
+    }
+    // The handshakes of a rush of clients leave the heap larger than their sessions need.
+    if (opened_ == opened_before_ && opened_ - opened_trimmed_ >= 1000) {
+        ::malloc_trim(0);
+        opened_trimmed_ = opened_;
+    }
+    opened_before_ = opened_;
+    send_waiting_history();
+    // Should every session that was marked have ended before it could write, nothing else would say so.
+    flush_pending_ = false;
+    follow();
+}
+
+HubCounts Hub::counts() {
+    HubCounts counts;
+    counts.sessions = live_sessions_;
+    counts.sessions_opened = opened_;
+    counts.encodes = encodes_;
+    counts.spliced = spliced_;
+    counts.events = events_;
+    counts.messages_in = messages_in;
+    counts.history_reads = history_reads_;
+    counts.ignored_members = ignored_members;
+    for (const auto& [name, stream] : streams_) counts.streams[name] = stream->counts;
+    if (!spc_stream_->audiences.empty() || spc_stream_->counts.matched > 0) counts.streams["spc"] = spc_stream_->counts;
+    for (const auto& [key, subscription] : subscriptions_) {
+        counts.subscriptions += subscription->users;
+        for (const auto& audience : subscription->audiences) {
+            ++counts.audiences;
+            counts.ring_bytes += audience->ring.capacity();
+            auto& queued = counts.streams[audience->stream.name].queued;
+            for (const auto& member : audience->members) queued += member.session->queued(member.place);
+        }
+    }
+    for (const auto& r : gateway_errors())
+        if (const auto n = errors_[static_cast<std::size_t>(r.error)]; n > 0) counts.errors[std::string(r.code)] = n;
+    return counts;
+}
+
+}  // namespace weir

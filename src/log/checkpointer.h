@@ -1,0 +1,49 @@
+#pragma once
+#include <atomic>
+#include <string>
+#include <thread>
+
+#include "base/clock.h"
+#include "base/mailbox.h"
+#include "base/result.h"
+#include "log/database.h"
+
+namespace weir {
+
+/// Moves what the writer has put into the WAL over into the file, on a thread of its own, so that no commit waits while some
+/// megabytes go to the disk.
+///
+/// While it works the writer goes on and the WAL grows; only when all of it is in the file does SQLite begin it anew. So it
+/// works in rounds, each of what came during the last, and leaves the writer a rest of `rest_pages` at most, whose
+/// checkpoint takes a millisecond or two (`ask` then says so). A WAL of `wal_pages_max`, when rounds cannot keep up or a
+/// reader holds them back, is the writer's to checkpoint too: all that came of that is as slow as without this thread.
+///
+/// Thread: `ask` is the writer's. Errors are warned of, at most one line a minute; the WAL then grows until one succeeds.
+class Checkpointer {
+public:
+    static constexpr int begin_pages = 1000;     ///< 4 MB
+    static constexpr int rest_pages = 250;       ///< 1 MB
+    static constexpr int wal_pages_max = 16000;  ///< 64 MB
+
+    /// `vfs` as Database::open.
+    static Result<std::unique_ptr<Checkpointer>> start(const std::string& file, const std::string& vfs, const Clock& clock);
+    ~Checkpointer();
+
+    /// After each commit, with the pages that are in the WAL now. True: the writer does a checkpoint itself, now.
+    bool ask(int wal_pages);
+    /// Ends a round that is under way; closes the connection. Idempotent.
+    void stop();
+
+private:
+    Checkpointer(Database database, const Clock& clock) : database_(std::move(database)), clock_(clock), wake_(1) {}
+    void loop();
+
+    std::optional<Database> database_;
+    const Clock& clock_;
+    Mailbox<int> wake_;
+    std::atomic<bool> working_{false};
+    std::atomic<bool> left_a_rest_{false};
+    std::thread thread_;
+};
+
+}  // namespace weir

@@ -1,0 +1,197 @@
+"""The gateway of a whole `weir serve`: what it says of itself, and good clients beside hostile ones."""
+import asyncio
+import contextlib
+import json
+import pathlib
+import random
+import re
+import zlib
+
+import websockets
+
+from conftest import BINARY, DEADLINE, until
+from test_auth import BASE, ask, connect
+
+
+def test_weir_says_of_itself_what_it_does(weir):
+    """S4-1, S4-5, S4-R2, decisions.md 21: `metrics` and `system_status` have a producer in a plain `serve`; counters come every 5 s, and are kept for a day unless the configuration says else."""
+    w = weir(BASE)
+
+    async def go():
+        async with connect(w) as ws:
+            for kind in ("metrics", "system_status"):
+                subscribed = await ask(ws, {"type": "subscribe", "data": {"type": kind, "subscription_id": kind, "last": 1}})
+                assert subscribed["type"] == "subscribed" and "producer" not in subscribed["data"]
+            told = {}
+            while len(told) < 2 or told["metrics"]["metric"]["sessions"] == 0:
+                message = json.loads(await asyncio.wait_for(ws.recv(), DEADLINE))
+                assert message["type"] == "data"
+                told[message["subscription_id"]] = message["data"]
+            metric = told["metrics"]["metric"]
+            assert metric["sessions"] == 1 and metric["subscriptions"] == 2 and metric["sessions_opened"] >= 1
+            status = told["system_status"]["status"]
+            assert status["part"] == "weir" and status["state"] == "ready"
+
+    asyncio.run(go())
+
+
+def frame(opcode, payload, rsv1=False, length=None):
+    """A masked frame whose header may lie about its length."""
+    size = len(payload) if length is None else length
+    first = bytes([0x80 | (0x40 if rsv1 else 0) | opcode])
+    head = bytes([0x80 | size]) if size < 126 else b"\xfe" + size.to_bytes(2, "big") if size < 65536 else b"\xff" + size.to_bytes(8, "big")
+    return first + head + bytes(4) + payload  # a mask of zeros leaves it as it is
+
+
+async def raw_socket(w, extensions=""):
+    """A WebSocket without a library, so that it can misbehave."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", w.port)
+    writer.write(f"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{extensions}\r\n".encode())
+    head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), DEADLINE)
+    assert head.startswith(b"HTTP/1.1 101"), head
+    return reader, writer, head
+
+
+async def close_frame(reader):
+    """Reads frames of a server until it closes; its code."""
+    while True:
+        first, second = await asyncio.wait_for(reader.readexactly(2), DEADLINE)
+        size = second & 0x7f
+        if size > 125:
+            size = int.from_bytes(await reader.readexactly(2 if size == 126 else 8), "big")
+        payload = await asyncio.wait_for(reader.readexactly(size), DEADLINE)
+        if first & 0x0f == 8:
+            return int.from_bytes(payload[:2], "big")
+
+
+async def slowloris(w):
+    """A request that never ends, a byte at a time: cut off at handshake_timeout, however busy it looks."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", w.port)
+    text = b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: " + b"a" * 100_000
+    with contextlib.suppress(ConnectionError):
+        for i in range(len(text)):
+            writer.write(text[i:i + 1])
+            await writer.drain()
+            with contextlib.suppress(asyncio.TimeoutError):
+                if await asyncio.wait_for(reader.read(4096), 0.25) == b"":
+                    break
+    writer.close()
+    return i
+
+
+async def huge_header(w):
+    reader, writer, _ = await raw_socket(w)
+    writer.write(frame(1, b"x" * 1000, length=1 << 30))
+    assert await close_frame(reader) == 1009
+    writer.close()
+
+
+def packed_zeros(size):
+    packed = zlib.compressobj(wbits=-15)
+    return packed.compress(bytes(size)) + packed.flush(zlib.Z_SYNC_FLUSH)
+
+
+async def bomb(w, text):
+    """What unpacks to a thousand times its size, in one message and in fragments."""
+    for pieces in (1, 20):
+        reader, writer, head = await raw_socket(w, "Sec-WebSocket-Extensions: permessage-deflate\r\n")
+        assert b"permessage-deflate" in head
+        step = len(text) // pieces + 1
+        parts = [text[at:at + step] for at in range(0, len(text), step)]
+        for n, part in enumerate(parts):
+            made = bytearray(frame(1 if n == 0 else 0, part, rsv1=n == 0))
+            if n + 1 < len(parts):
+                made[0] &= 0x7f
+            writer.write(bytes(made))
+        assert await close_frame(reader) == 1009
+        writer.close()
+
+
+async def garbage(w, seed):
+    """Bytes of no protocol; a thousand requests at once whose answers nobody reads; frames that are none."""
+    chance = random.Random(seed)
+    reader, writer = await asyncio.open_connection("127.0.0.1", w.port)
+    with contextlib.suppress(ConnectionError):
+        writer.write(chance.randbytes(200_000))
+        await asyncio.wait_for(reader.read(-1), DEADLINE)
+    writer.close()
+    _, unread = await asyncio.open_connection("127.0.0.1", w.port, limit=1024)
+    unread.write(b"GET /openapi.json HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" * 1000)
+    reader, writer, _ = await raw_socket(w)
+    with contextlib.suppress(ConnectionError):
+        writer.write(b"\xff" + chance.randbytes(50_000))
+        await asyncio.wait_for(reader.read(-1), DEADLINE)
+    writer.close()
+    return unread
+
+
+async def greedy(w):
+    """More subscriptions than there may be, then more messages than there may be: told so, and ended with 1008."""
+    async with connect(w) as ws:
+        codes = set()
+        with contextlib.suppress(websockets.ConnectionClosed):
+            for n in range(2000):
+                await ws.send(json.dumps({"type": "subscribe", "data": {"type": "events", "subscription_id": f"s{n}", "filters": {"payload.x": n}}}))
+        with contextlib.suppress(websockets.ConnectionClosed):
+            while True:
+                message = json.loads(await asyncio.wait_for(ws.recv(), DEADLINE))
+                codes.add(message["data"].get("code"))
+        assert ws.close_code == 1008 and {"too_many_subscriptions", "rate_limited"} <= codes, (ws.close_code, codes)
+
+
+def test_good_clients_get_everything_beside_hostile_ones(weir):
+    """Issue 3, hostile input; S4-26, S2-22: slow handshakes, a frame of 1 GiB, decompression bombs, garbage, subscriptions without end. Good clients get every event in order, and memory stays under what was declared."""
+    message, queue, ring, sockets = 64 * 1024, 256 * 1024, 256 * 1024, 300
+    w = weir(BASE + f'handshake_timeout = "2s"\nconnections_per_address = 1000\nmax_connections = {sockets}\nmax_message_size = "64KiB"\nsession_queue_bytes = "256KiB"\nring_bytes = "256KiB"\n'
+                    'subscriptions_per_session = 40\n')
+    memory = lambda name: int(re.search(rf"{name}:\s+(\d+)", pathlib.Path(f"/proc/{w.process.pid}/status").read_text())[1]) * 1024
+    before, goods, hostile = memory("VmRSS"), 10, 120
+
+    zeros = packed_zeros(60_000_000)
+
+    async def good():
+        async with connect(w, max_queue=None) as ws:
+            assert (await ask(ws, {"type": "subscribe", "data": {"type": "events", "stream": "s", "subscription_id": "good", "last": 10000}}))["type"] == "subscribed"
+            n = 0
+            while True:
+                event = json.loads(await asyncio.wait_for(ws.recv(), DEADLINE))["data"]["event"]["payload"]
+                assert event["n"] == n, "an event is missing, or comes twice"
+                n += 1
+                if event["last"]:
+                    return n
+
+    async def go():
+        pushed, over = 0, False
+
+        async def push():
+            nonlocal pushed
+            while True:
+                last = over
+                events = [{"data": {"n": pushed + i, "last": last and i == 19, "pad": "x" * 200}} for i in range(20)]
+                await asyncio.to_thread(w.post, "/api/v1/streams/s/events", events)
+                pushed += 20
+                if last:
+                    return
+                await asyncio.sleep(0.01)
+
+        w.post("/api/v1/streams/s/events", [{"data": {"n": 0, "last": False}}])
+        pushed = 1
+        clients = [asyncio.create_task(good()) for _ in range(goods)]
+        pushing = asyncio.create_task(push())
+        bad = [slowloris(w) for _ in range(hostile)] + [huge_header(w) for _ in range(8)] + [bomb(w, zeros) for _ in range(8)] + [garbage(w, n) for n in range(8)] + [greedy(w) for _ in range(4)]
+        results = await asyncio.gather(*bad)
+        over = True
+        await pushing
+        for unread in results:
+            if isinstance(unread, asyncio.StreamWriter):
+                unread.transport.abort()
+        assert [await c for c in clients] == [pushed] * goods
+        assert all(sent < 100 for sent in results[:hostile]), "a slow handshake was waited for"
+
+    asyncio.run(go())
+    if b"__asan_init" not in pathlib.Path(BINARY).read_bytes():
+        # What was declared: a message and a queue a connection, a ring a subscription; nobody held more of them than that.
+        declared = (goods + hostile + 40) * (message + queue) + (goods + 4 * 40) * ring
+        assert memory("VmHWM") - before < declared, (memory("VmHWM") - before, declared)
+    until(lambda: w.get("/stats")["active_clients"] == 0, "everybody has left")
+    assert w.get("/stats")["queued"] == 0

@@ -1,0 +1,279 @@
+"""Control charts of a real weir: over REST, to subscribers of source 003's dialect, over kill -9."""
+import asyncio
+import json
+import urllib.error
+import urllib.request
+
+import websockets
+
+from conftest import DEADLINE, until
+from test_auth import ADMIN, tokens
+from test_auth import request as as_token
+
+CONFIG = """
+[log]
+path = "@FOLDER@/data"
+durability = "process"
+[gateway]
+port = @PORT@
+page = false
+[[characteristics]]
+id = 1
+name = "Bore"
+centre = 10
+sigma = 1
+requires_ack = true
+"""
+
+
+def request(weir, method, path, body=None):
+    data = None if body is None else json.dumps(body).encode()
+    asked = urllib.request.Request(weir.url(path), data=data, method=method, headers={"Content-Type": "application/json"})
+    try:
+        with urllib.request.urlopen(asked, timeout=DEADLINE) as answer:
+            return answer.status, json.loads(answer.read())
+    except urllib.error.HTTPError as error:
+        return error.code, json.loads(error.read())
+
+
+def sample(weir, number, value, minute, characteristic=1):
+    return weir.post("/api/v1/samples", {"characteristic_id": characteristic, "sample_id": number, "value": value, "timestamp": f"2026-02-02T12:{minute:02}:00Z"})
+
+
+def test_samples_violations_and_acknowledgements_reach_subscribers_in_the_shapes_of_source_003(weir):
+    """S3-5, S3-15 to S3-17, S3-21, S3-26, D8: each of the three interfaces triggers its push."""
+    w = weir(CONFIG)
+    until(lambda: w.get("/api/v1/characteristics")["characteristics"], "the configured characteristic is there")
+
+    async def run():
+        async with websockets.connect(w.ws("/ws")) as socket:
+            async def message():
+                return json.loads(await asyncio.wait_for(socket.recv(), DEADLINE))
+
+            await socket.send('{"type":"subscribe","characteristic_ids":[1]}')
+            assert await message() == {"type": "subscribed", "characteristic_ids": [1]}
+            loop = asyncio.get_running_loop()
+            assert await loop.run_in_executor(None, sample, w, 122, 10.5, 0) == (200, {"accepted": 1, "duplicates": 0, "rejected": []})
+            told = await message()
+            assert told["type"] == "sample"
+            assert told["payload"] == {"sample_id": 122, "characteristic_id": 1, "timestamp": "2026-02-02T12:00:00Z", "value": 10.5, "zone": "zone_c_upper", "in_control": True}
+            assert (await loop.run_in_executor(None, sample, w, 123, 14.0, 1))[0] == 200
+            assert (await message())["payload"]["in_control"] is False
+            told = await message()
+            violation = told["payload"]["violation_id"]
+            assert told["type"] == "violation"
+            assert told["payload"] == {"violation_id": violation, "characteristic_id": 1, "sample_id": 123, "rule_id": 1, "rule_name": "One point beyond 3 sigma", "severity": "CRITICAL"}
+            assert told["details"]["samples"][0]["values"] == [14.0] and told["details"]["limits"]["version"] == 1
+            assert told["details"]["requires_ack"] is True
+
+            ack = {"user": "operator1", "reason": "Process adjusted"}
+            status, answer = await loop.run_in_executor(None, request, w, "POST", f"/api/v1/violations/{violation}/acknowledge", ack)
+            assert (status, answer["acknowledged"]) == (200, [violation])
+            told = await message()
+            assert told["type"] == "ack_update"
+            assert told["payload"] == {"violation_id": violation, "characteristic_id": 1, "acknowledged": True, "ack_user": "operator1", "ack_reason": "Process adjusted"}
+            status, answer = await loop.run_in_executor(None, request, w, "POST", f"/api/v1/violations/{violation}/acknowledge", ack)
+            assert (status, answer["error"]["code"]) == (409, "already_acknowledged")
+
+            # A typing error: the violation falls away, and the record of it stays (D9).
+            status, answer = await loop.run_in_executor(None, request, w, "PATCH", "/api/v1/samples/1/123", {"value": 10.4})
+            assert status == 200 and answer["in_control"] is True
+            assert (await message())["payload"]["value"] == 10.4
+            told = await message()
+            assert told["type"] == "violation_withdrawn" and told["payload"]["violation_id"] == violation and told["payload"]["acknowledged"] is True
+
+    asyncio.run(run())
+    one = w.get("/api/v1/violations?state=withdrawn")["violations"]
+    assert [v["ack_user"] for v in one] == ["operator1"]
+    assert w.get("/api/v1/violations")["violations"] == []
+
+
+def test_characteristics_and_limits_over_rest_with_precise_errors(weir):
+    """S3-20, S3-R12, S3-R13: what cannot be is refused with what was found and what is allowed."""
+    w = weir(CONFIG)
+    until(lambda: w.get("/api/v1/characteristics")["characteristics"], "the configured characteristic is there")
+    assert request(w, "POST", "/api/v1/characteristics", {"id": 2, "chart": "i_mr", "phase1": {"samples": 0}})[0] == 201
+    status, answer = request(w, "POST", "/api/v1/characteristics", {"id": 2})
+    assert (status, answer["error"]["code"]) == (409, "characteristic_exists")
+    status, answer = request(w, "POST", "/api/v1/characteristics", {"id": 3, "chart": "pie"})
+    assert status == 422 and answer["error"]["code"] == "bad_characteristic" and "xbar_r" in answer["error"]["detail"]
+    assert request(w, "PATCH", "/api/v1/characteristics/2", {"name": "Shaft", "spec": {"lsl": 4, "target": 0}})[0] == 200
+    assert w.get("/api/v1/characteristics/2")["name"] == "Shaft"
+    assert request(w, "GET", "/api/v1/characteristics/9")[0] == 404
+    assert request(w, "DELETE", "/api/v1/violations")[0] == 405
+    status, answer = w.post("/api/v1/samples", [{"characteristic_id": 2, "value": v} for v in (10, None, 11, 9, "x")] + [{"characteristic_id": 9, "value": 1}, {"value": 1}])
+    assert status == 200 and answer["accepted"] == 3
+    assert {(r["index"], r["code"]) for r in answer["rejected"]} == {(1, "bad_command"), (4, "not_a_number"), (5, "unknown_characteristic"), (6, "bad_sample")}
+    status, answer = request(w, "POST", "/api/v1/characteristics/2/limits", {"dry_run": True})
+    assert status == 201 and answer["version"] is None and answer["centre"] == 10
+    status, answer = request(w, "POST", "/api/v1/characteristics/2/limits", {"limits": {"centre": 10, "sigma": 0}})
+    assert (status, answer["error"]["code"]) == (422, "limits_not_usable")
+    status, answer = request(w, "POST", "/api/v1/characteristics/2/limits", {"limits": {"centre": 0, "sigma": 1}, "apply_from": "2026-01-01T00:00:00Z"})
+    assert status == 201 and answer["version"] == 2
+    assert [v["centre"] for v in w.get("/api/v1/characteristics/2/limits")["limits_versions"]] == [None, 0]
+    assert w.get("/api/v1/characteristics/2/capability")["cp_l"]["value"] > 0
+    # Without times they stand in the order in which they were sent.
+    assert [s["value"] for s in w.get("/api/v1/samples?characteristic_id=2")["samples"]] == [10, 11, 9]
+    # All of them lie far above 0 now: acknowledged at once, each once.
+    status, answer = request(w, "POST", "/api/v1/violations/acknowledge", {"characteristic_id": 2, "user": "operator1", "reason_code": "setup"})
+    assert status == 200 and len(answer["acknowledged"]) >= 1 and answer["refused"] == []
+    assert w.get("/api/v1/violations?characteristic_id=2")["violations"] == []
+    assert request(w, "DELETE", "/api/v1/characteristics/2")[0] == 200
+    status, answer = sample(w, 1, 10, 0, characteristic=2)
+    assert status == 422 and answer["rejected"][0]["code"] == "characteristic_retired"
+
+
+def test_kill_9_loses_no_sample_and_no_acknowledgement(weir):
+    """S3-8, D11: state rebuilds from the log; runs go on across the kill."""
+    w = weir(CONFIG)
+    until(lambda: w.get("/api/v1/characteristics")["characteristics"], "the configured characteristic is there")
+    assert sample(w, 1, 13.5, 0)[0] == 200
+    violation = w.get("/api/v1/violations")["violations"][0]["violation_id"]
+    assert request(w, "POST", f"/api/v1/violations/{violation}/acknowledge", {"user": "operator1", "reason": "seen"})[0] == 200
+    for i in range(8):
+        assert sample(w, 10 + i, 10.3 + (i % 2) / 10, 1 + i)[0] == 200
+    w.kill()
+    w.start()
+    assert request(w, "POST", f"/api/v1/violations/{violation}/acknowledge", {"user": "operator2", "reason": "mine"})[1]["error"]["code"] == "already_acknowledged"
+    assert sample(w, 20, 10.3, 20)[0] == 200
+    # Ten above the centre since the first: rule 2, found at the ninth.
+    found = w.get("/api/v1/violations")["violations"]
+    assert [v["rule_id"] for v in found] == [2] and len(found[0]["samples"]) == 9
+    assert len(w.get("/api/v1/samples?characteristic_id=1")["samples"]) == 10
+    ids = [e["id"] for stream in ("spc.samples", "spc.violations", "spc.characteristics", "spc.answers") for e in w.events(stream)]
+    assert len(ids) == len(set(ids))
+
+
+def test_a_token_does_over_rest_what_it_may_and_sees_what_is_inside_its_boundary(weir):
+    """S3-28, spec.md 5: samples need `publish`, acknowledging `acknowledge`, characteristics and limits `administer`; what lies outside is not there."""
+    bounded = """filter = '{"characteristic_id":1}'"""
+    w = weir(CONFIG.replace("[[characteristics]]", tokens(admin=ADMIN, wall="", sensor="publish = true", near="publish = true\n" + bounded, operator="acknowledge = true\n" + bounded, other="acknowledge = true\nstreams = [\"line\"]") + "[[characteristics]]"))
+
+    def ask(token, method, path, body=None):
+        status, text, _ = as_token(w, path, token + "-token", method, body)
+        return status, json.loads(text)
+
+    until(lambda: ask("admin", "GET", "/api/v1/characteristics")[1]["characteristics"], "the configured characteristic is there")
+    two = {"id": 2, "limits": {"centre": 10, "sigma": 1}}
+    for token in ("wall", "sensor", "operator"):
+        status, answer = ask(token, "POST", "/api/v1/characteristics", two)
+        assert status == 403 and answer["error"]["detail"] == "needs `administer`"
+        for method, path, body in (("DELETE", "/api/v1/characteristics/1", None), ("PATCH", "/api/v1/characteristics/1", {"name": "mine"}), ("POST", "/api/v1/characteristics/1/limits", {})):
+            assert ask(token, method, path, body)[0] == 403
+    assert ask("admin", "POST", "/api/v1/characteristics", two)[0] == 201
+    samples = [{"characteristic_id": c, "sample_id": i, "value": 14} for c in (1, 2) for i in (1,)]
+    assert ask("wall", "POST", "/api/v1/samples", samples)[0] == 403
+    assert ask("operator", "POST", "/api/v1/samples", samples)[0] == 403
+    assert ask("sensor", "POST", "/api/v1/samples", samples)[1]["accepted"] == 2
+    # No way around by events: what is a command needs what the command needs.
+    forged = {"type": "retire_characteristic", "data": {"characteristic_id": 1}}
+    assert ask("sensor", "POST", "/api/v1/streams/spc.in/events", forged)[0] == 403
+    assert ask("admin", "POST", "/api/v1/streams/spc.violations/events", {"type": "violation", "data": {}})[0] == 403
+
+    found = {v["characteristic_id"]: v["violation_id"] for v in ask("admin", "GET", "/api/v1/violations")[1]["violations"]}
+    assert set(found) == {1, 2}
+    assert [c["characteristic_id"] for c in ask("operator", "GET", "/api/v1/characteristics")[1]["characteristics"]] == [1]
+    assert [v["characteristic_id"] for v in ask("operator", "GET", "/api/v1/violations")[1]["violations"]] == [1]
+    assert ask("operator", "GET", "/api/v1/samples?characteristic_id=2")[1]["samples"] == []
+    assert ask("operator", "GET", "/api/v1/characteristics/2")[0] == ask("operator", "GET", "/api/v1/characteristics/2/capability")[0] == 404
+    assert ask("other", "GET", "/api/v1/characteristics")[1]["characteristics"] == [] and ask("other", "GET", "/api/v1/violations?state=all")[1]["violations"] == []
+    ack = {"user": "operator1", "reason": "seen"}
+    for token in ("wall", "sensor"):
+        assert ask(token, "POST", f"/api/v1/violations/{found[1]}/acknowledge", ack)[0] == 403
+    for token, which in (("operator", 2), ("other", 1)):
+        status, answer = ask(token, "POST", f"/api/v1/violations/{found[which]}/acknowledge", ack)
+        assert (status, answer["error"]["code"]) == (404, "unknown_violation")
+    assert ask("operator", "POST", "/api/v1/violations/acknowledge", {"violation_ids": list(found.values()), **ack})[0] == 404
+    assert ask("operator", "POST", "/api/v1/violations/acknowledge", {"characteristic_id": 2, **ack})[0] == 404
+    assert ask("operator", "POST", "/api/v1/violations/acknowledge", {"characteristic_id": 1, **ack})[1]["acknowledged"] == [found[1]]
+    assert ask("operator", "POST", "/api/v1/violations/acknowledge", {"characteristic_id": 1, **ack})[1]["acknowledged"] == []
+    assert ask("operator", "PATCH", "/api/v1/samples/1/1", {"excluded": True})[0] == 403
+    assert ask("near", "PATCH", "/api/v1/samples/2/1", {"excluded": True})[0] == 404
+    assert ask("near", "PATCH", "/api/v1/samples/1/1", {"excluded": True})[0] == 200
+    assert ask("sensor", "PATCH", "/api/v1/samples/2/1", {"value": 10})[0] == 200
+
+
+def test_a_retired_or_changed_characteristic_is_so_after_a_restart_and_configuration_does_not_bring_it_back(weir):
+    """S3-26, D11: what was done over REST holds over restarts; the configuration speaks again when it changes."""
+    w = weir(CONFIG)
+    until(lambda: w.get("/api/v1/characteristics")["characteristics"], "the configured characteristic is there")
+    assert request(w, "POST", "/api/v1/characteristics", {"id": 2, "name": "Shaft", "limits": {"centre": 5, "sigma": 1}})[0] == 201
+    assert request(w, "PATCH", "/api/v1/characteristics/1", {"name": "Bore, station 2", "requires_ack": None})[0] == 200
+    assert request(w, "DELETE", "/api/v1/characteristics/2")[0] == 200
+    for end in (w.kill, w.stop):
+        end()
+        w.start()
+        until(lambda: sample(w, 1, 10, 0)[0] == 200, "samples are judged")
+        assert w.get("/api/v1/characteristics/1")["name"] == "Bore, station 2" and "requires_ack" not in w.get("/api/v1/characteristics/1")
+        assert w.get("/api/v1/characteristics/2")["retired"] is True
+        assert sample(w, 1, 10, 0, characteristic=2)[1]["rejected"][0]["code"] == "characteristic_retired"
+    assert request(w, "PUT", "/api/v1/characteristics/2", {"name": "Shaft again", "limits": {"centre": 5, "sigma": 1}})[0] == 200
+    # What was refused before is taken now, and again is the same.
+    assert sample(w, 1, 10, 0, characteristic=2) == (200, {"accepted": 1, "duplicates": 0, "rejected": []})
+    assert sample(w, 1, 10, 0, characteristic=2) == (200, {"accepted": 0, "duplicates": 1, "rejected": []})
+    assert sample(w, 1, 11, 0, characteristic=2)[1]["rejected"][0]["code"] == "sample_exists"
+    w.stop()
+    w.config.write_text(w.config.read_text().replace('name = "Bore"', 'name = "Bore, new drawing"'))
+    w.start()
+    until(lambda: w.get("/api/v1/characteristics/1")["name"] == "Bore, new drawing", "the configuration changed")
+
+
+def test_excluding_acknowledging_many_and_a_missed_collection_over_rest(weir):
+    """S3-R12, D9: exclusion withdraws what it touches, and taking it back brings it again with its acknowledgement."""
+    w = weir(CONFIG + "expected_every = \"1s\"\n")
+    until(lambda: w.get("/api/v1/characteristics")["characteristics"], "the configured characteristic is there")
+    status, answer = w.post("/api/v1/samples", [{"characteristic_id": 1, "sample_id": i, "value": v, "timestamp": f"2026-02-02T12:{i:02}:00Z"} for i, v in enumerate([14, 10, 15, 10, 6], start=1)])
+    assert (status, answer["accepted"]) == (200, 5)
+    found = {v["sample_id"]: v["violation_id"] for v in w.get("/api/v1/violations")["violations"] if v["rule_id"] == 1 and v["chart"] != "mr"}
+    assert set(found) == {1, 3, 5}
+    status, answer = request(w, "POST", "/api/v1/violations/acknowledge", {"violation_ids": [found[1], found[3], 77], "user": "operator1", "reason_code": "tool_wear"})
+    assert status == 200 and answer["acknowledged"] == [found[1], found[3]] and [(r["violation_id"], r["code"]) for r in answer["refused"]] == [(77, "unknown_violation")]
+    assert w.get(f"/api/v1/violations/{found[1]}")["ack_reason"] == "Tool wear"
+
+    status, answer = request(w, "PATCH", "/api/v1/samples/1/3", {"excluded": True})
+    assert (status, answer["excluded"]) == (200, True)
+    assert w.get(f"/api/v1/violations/{found[3]}")["state"] == "withdrawn"
+    assert request(w, "PATCH", "/api/v1/samples/1/3", {"excluded": False})[0] == 200
+    back = w.get(f"/api/v1/violations/{found[3]}")
+    assert (back["state"], back["ack_user"]) == ("acknowledged", "operator1")
+    # An acknowledgement may leave the sample out at once.
+    assert request(w, "POST", f"/api/v1/violations/{found[5]}/acknowledge", {"user": "operator1", "reason": "probe slipped", "exclude_sample": True})[0] == 200
+    assert [s["sample_id"] for s in w.get("/api/v1/samples?characteristic_id=1")["samples"] if s["excluded"]] == [5]
+    assert request(w, "PATCH", "/api/v1/samples/1/3", {"excluded": "yes"})[0] == 400
+    assert request(w, "PATCH", "/api/v1/samples/1/99", {"excluded": True})[1]["error"]["code"] == "unknown_sample"
+
+    missed = until(lambda: [e for e in w.events("spc.violations") if e["type"] == "collection_missed"], "nothing came for one and a half seconds")
+    assert missed[0]["data"]["characteristic_id"] == 1 and missed[0]["data"]["expected_every"] == "1s"
+    assert sample(w, 6, 10, 6)[0] == 200
+    assert [e["type"] for e in w.events("spc.violations")].count("collection_resumed") >= 1
+
+
+def test_samples_come_over_websocket_and_from_any_feed_whole_or_reading_by_reading(weir):
+    """S3-26: a stream's field is a source; a client may publish samples; single readings become subgroups, over a kill too."""
+    w = weir(CONFIG + """
+[[characteristics]]
+id = 2
+chart = "xbar_r"
+subgroup_size = 3
+stream = "line"
+value = "/diameter"
+centre = 10
+sigma = 1
+""")
+    until(lambda: len(w.get("/api/v1/characteristics")["characteristics"]) == 2, "the configured characteristics are there")
+    assert w.post("/api/v1/streams/line/events", [{"id": f"r{i}", "data": {"diameter": 9 + i}} for i in range(2)])[0] == 200
+    w.kill()
+    w.start()
+    assert w.post("/api/v1/streams/line/events", {"id": "r2", "data": {"diameter": 11}})[0] == 200
+    first = until(lambda: w.get("/api/v1/samples?characteristic_id=2")["samples"], "three readings are a sample")
+    assert [s["values"] for s in first] == [[9, 10, 11]]
+
+    async def publish():
+        async with websockets.connect(w.ws("/stream")) as socket:
+            data = {"stream": "spc.in", "events": [{"id": "over-ws", "type": "put_sample", "data": {"characteristic_id": 2, "sample_id": 5, "values": [10, 10, 10]}}]}
+            await socket.send(json.dumps({"type": "publish", "data": data}))
+            while json.loads(await asyncio.wait_for(socket.recv(), DEADLINE))["type"] != "published":
+                pass
+
+    asyncio.run(publish())
+    until(lambda: [s for s in w.get("/api/v1/samples?characteristic_id=2")["samples"] if s["sample_id"] == 5], "a published sample is judged")

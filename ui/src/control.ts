@@ -1,0 +1,300 @@
+/**
+ * Control charts: what the page knows of characteristics, their samples and violations, and how it comes to know it. History comes over HTTP;
+ * then the spc dialect brings each sample and violation as it is judged. Nothing is polled while the socket is open.
+ */
+import { ApiError } from "./api.js";
+
+export interface Lines {
+  statistic: number;
+  centre: number;
+  lcl: number;
+  ucl: number;
+  zone_width: number;
+}
+
+export interface Sample extends Partial<Lines> {
+  sample_id: number;
+  characteristic_id: number;
+  timestamp: string;
+  value: number;
+  zone: string | null;
+  in_control: boolean;
+  values: number[];
+  limits_version: number;
+  excluded: boolean;
+  spread?: Lines & { chart: string; zone: string };
+  cusum?: { upper: number; lower: number };
+  signals?: { rule_id: number; chart: string; side: string }[];
+}
+
+export interface Violation {
+  violation_id: number;
+  characteristic_id: number;
+  sample_id: number;
+  rule_id: number;
+  rule_name: string;
+  severity: string;
+  short_name: string;
+  description: string;
+  chart: string;
+  side: string;
+  timestamp: string;
+  samples: { sample_id: number }[];
+  limits: { version: number };
+  name: string;
+  requires_ack: boolean;
+  acknowledged: boolean;
+  ack_user?: string;
+  ack_reason?: string;
+  state?: string;
+}
+
+export interface Index {
+  value: number;
+  low: number;
+  high: number;
+}
+
+export interface Characteristic {
+  characteristic_id: number;
+  name?: string;
+  unit?: string;
+  path?: string;
+  chart: string;
+  retired: boolean;
+  spec?: { lsl?: number; usl?: number; target?: number };
+  rules_on: { rule_id: number; rule_name: string; short_name: string; severity: string }[];
+  limits_versions: { version: number; from: string | null; origin: { kind: string } }[];
+  capability: { cp: Index | null; cpk: Index | null; pp: Index | null; ppk: Index | null; count: number } | null;
+}
+
+/** Samples kept for the chosen chart; more of the past is asked for in pages of as many. */
+const page_samples = 200;
+const samples_most = 5000;
+const ping_every = 30_000;
+
+export class ControlCharts {
+  characteristics: Characteristic[] = [];
+  reasons: Record<string, string> = {};
+  chosen: number | null = null;
+  /** Of the chosen characteristic, in order of (time, id). */
+  samples: Sample[] = [];
+  /** All that are neither withdrawn nor acknowledged, of all characteristics, and those acknowledged of the chosen one. */
+  readonly violations = new Map<number, Violation>();
+  /** The violation whose form is open; `all`: one form for all open ones of the chosen characteristic. */
+  picked: number | "all" | null = null;
+  trouble = "";
+  live = false;
+  more_before = true;
+  /** Grows with each change of the samples. */
+  version = 0;
+
+  private retry = 1000;
+  private turn = 0;
+  private loading = false;
+
+  constructor(
+    private readonly base: URL,
+    private readonly changed: () => void,
+    private readonly token: () => string | null,
+  ) {}
+
+  async start(): Promise<void> {
+    try {
+      await this.loadAll();
+      if (this.characteristics.length > 0) this.connect();
+      // None yet: somebody may create one while the page is open.
+      else setTimeout(() => void this.start(), 30_000);
+    } catch {
+      setTimeout(() => void this.start(), 10_000);
+    }
+  }
+
+  get open(): Violation[] {
+    return [...this.violations.values()].filter((v) => !v.acknowledged).sort((a, b) => (a.timestamp < b.timestamp ? 1 : a.timestamp > b.timestamp ? -1 : b.violation_id - a.violation_id));
+  }
+
+  get current(): Characteristic | undefined {
+    return this.characteristics.find((c) => c.characteristic_id === this.chosen);
+  }
+
+  violationsAt(sample: number, spread: boolean): Violation[] {
+    return [...this.violations.values()].filter((v) => v.characteristic_id === this.chosen && v.sample_id === sample && isSpread(v.chart) === spread);
+  }
+
+  choose(id: number): void {
+    this.chosen = id;
+    this.picked = null;
+    this.samples = [];
+    this.more_before = true;
+    this.version++;
+    this.changed();
+    void this.loadChosen();
+  }
+
+  pick(violation: number | "all" | null): void {
+    const v = typeof violation === "number" ? this.violations.get(violation) : undefined;
+    if (v && v.characteristic_id !== this.chosen) this.choose(v.characteristic_id);
+    this.picked = violation;
+    this.changed();
+  }
+
+  async earlier(): Promise<void> {
+    const first = this.samples[0];
+    if (!first || this.loading || this.samples.length >= samples_most) return;
+    this.loading = true;
+    const turn = this.turn;
+    try {
+      const answer = await this.get<{ samples: Sample[] }>("samples", { characteristic_id: String(this.chosen), to: first.timestamp, limit: String(page_samples) });
+      if (turn !== this.turn) return;
+      this.more_before = answer.samples.length > 0;
+      for (const sample of answer.samples) this.put(sample);
+      this.trouble = "";
+    } catch (error) {
+      this.trouble = (error as Error).message;
+    } finally {
+      this.loading = false;
+      this.changed();
+    }
+  }
+
+  /** Null when it was done, else why not. */
+  async acknowledge(violation: number | "all", user: string, reason: string, code: string, exclude: boolean): Promise<string | null> {
+    const all = violation === "all" ? { characteristic_id: this.chosen } : {};
+    const body = { ...all, user, ...(reason ? { reason } : {}), ...(code ? { reason_code: code } : {}), ...(exclude ? { exclude_sample: true } : {}) };
+    try {
+      const url = new URL(violation === "all" ? "api/v1/violations/acknowledge" : `api/v1/violations/${violation}/acknowledge`, this.base);
+      const answer = await fetch(url, { method: "POST", headers: { ...this.headers(), "Content-Type": "application/json" }, body: JSON.stringify(body) });
+      const told = await answer.json().catch(() => null);
+      if (!answer.ok) return told?.error?.detail || told?.error?.message || `weir answered ${answer.status}`;
+      for (const id of (told?.acknowledged ?? []) as number[]) {
+        const known = this.violations.get(id);
+        if (known) this.violations.set(id, { ...known, acknowledged: true, ack_user: user, ack_reason: reason || this.reasons[code] || code });
+      }
+      this.picked = null;
+      this.changed();
+      return null;
+    } catch {
+      return "weir does not answer";
+    }
+  }
+
+  // Live
+
+  private connect(): void {
+    const url = new URL("ws", this.base);
+    url.protocol = url.protocol.replace("http", "ws");
+    const token = this.token();
+    if (token) url.searchParams.set("token", token);
+    const socket = new WebSocket(url);
+    let ping = 0;
+    socket.onopen = () => {
+      this.retry = 1000;
+      this.live = true;
+      socket.send(JSON.stringify({ type: "subscribe", characteristic_ids: this.characteristics.map((c) => c.characteristic_id) }));
+      // The server takes a client for stale that says nothing (S3-10).
+      ping = window.setInterval(() => socket.send('{"type":"ping"}'), ping_every);
+    };
+    socket.onmessage = (event) => {
+      const message = JSON.parse(event.data as string);
+      if (message.type === "subscribed") void this.loadAll().catch(() => {});
+      else this.take(message.type, { ...message.payload, ...message.details });
+    };
+    socket.onclose = () => {
+      clearInterval(ping);
+      this.live = false;
+      this.changed();
+      setTimeout(() => this.connect(), this.retry);
+      this.retry = Math.min(this.retry * 2, 30_000);
+    };
+  }
+
+  take(type: string, data: any): void {
+    if (type === "sample") {
+      if (data.characteristic_id !== this.chosen) return;
+      this.put(data as Sample);
+      // The newest are what is watched; the past stays a page away.
+      if (this.samples.length > samples_most) this.samples.splice(0, this.samples.length - samples_most);
+    } else if (type === "violation") {
+      this.violations.set(data.violation_id, data as Violation);
+    } else if (type === "violation_withdrawn") {
+      this.violations.delete(data.violation_id);
+      if (this.picked === data.violation_id) this.picked = null;
+    } else if (type === "ack_update") {
+      const known = this.violations.get(data.violation_id);
+      if (known) this.violations.set(data.violation_id, { ...known, acknowledged: true, ack_user: data.ack_user, ack_reason: data.ack_reason });
+    } else if (type === "characteristic" || type === "capability") {
+      this.characteristics = this.characteristics.map((c) =>
+        c.characteristic_id !== data.characteristic_id ? c : type === "capability" ? { ...c, capability: data } : { ...data, capability: c.capability },
+      );
+    } else return;
+    this.changed();
+  }
+
+  private put(sample: Sample): void {
+    this.version++;
+    const known = this.samples.findIndex((s) => s.sample_id === sample.sample_id);
+    if (known >= 0) this.samples.splice(known, 1);
+    let at = this.samples.length;
+    while (at > 0 && isBefore(sample, this.samples[at - 1]!)) at--;
+    this.samples.splice(at, 0, sample);
+  }
+
+  // Asking
+
+  private async loadAll(): Promise<void> {
+    const answer = await this.get<{ characteristics: Characteristic[]; reason_codes: Record<string, string> }>("characteristics");
+    this.characteristics = answer.characteristics.filter((c) => !c.retired);
+    this.reasons = answer.reason_codes ?? {};
+    if (this.chosen === null || !this.current) this.chosen = this.characteristics[0]?.characteristic_id ?? null;
+    if (this.chosen === null) return;
+    const open = await this.get<{ violations: Violation[] }>("violations", { state: "open", limit: "1000" });
+    this.violations.clear();
+    for (const violation of open.violations) this.violations.set(violation.violation_id, violation);
+    await this.loadChosen();
+  }
+
+  private async loadChosen(): Promise<void> {
+    const turn = ++this.turn;
+    const id = String(this.chosen);
+    try {
+      const [samples, known] = await Promise.all([
+        this.get<{ samples: Sample[] }>("samples", { characteristic_id: id, limit: String(page_samples) }),
+        this.get<{ violations: Violation[] }>("violations", { characteristic_id: id, state: "acknowledged", limit: "1000" }),
+      ]);
+      if (turn !== this.turn) return;
+      const newer = this.samples;
+      this.samples = samples.samples;
+      for (const sample of newer) if (!this.samples.some((s) => s.sample_id === sample.sample_id)) this.put(sample);
+      for (const violation of known.violations) this.violations.set(violation.violation_id, violation);
+      this.version++;
+      this.trouble = "";
+    } catch (error) {
+      this.trouble = (error as Error).message;
+    }
+    this.changed();
+  }
+
+  private headers(): Record<string, string> {
+    const token = this.token();
+    return token ? { Authorization: `Bearer ${token}` } : {};
+  }
+
+  private async get<T>(path: string, query: Record<string, string> = {}): Promise<T> {
+    const url = new URL(`api/v1/${path}`, this.base);
+    for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
+    const answer = await fetch(url, { headers: this.headers(), cache: "no-store" });
+    const body = await answer.json().catch(() => null);
+    if (answer.ok && body !== null) return body as T;
+    throw new ApiError(answer.status, body?.error?.code ?? "error", body?.error?.message ?? `weir answered ${answer.status}`);
+  }
+}
+
+/** Charts of a sample's spread stand below the chart of its mean. */
+export function isSpread(chart: string): boolean {
+  return chart === "R" || chart === "S" || chart === "mr";
+}
+
+function isBefore(a: Sample, b: Sample): boolean {
+  return a.timestamp === b.timestamp ? a.sample_id < b.sample_id : Date.parse(a.timestamp) < Date.parse(b.timestamp);
+}

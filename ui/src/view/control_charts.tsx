@@ -1,0 +1,186 @@
+import { useState } from "preact/hooks";
+import { isSpread, type ControlCharts, type Index, type Violation } from "../control.js";
+import type { Dashboard } from "../dashboard.js";
+import { number } from "../format.js";
+import { ControlPlot } from "./control_plot.js";
+import { Empty } from "./notices.js";
+
+/** Control charts and what they found. There where a characteristic is; elsewhere nothing is seen of it. */
+export function ControlChartsCard({ dashboard }: { dashboard: Dashboard }) {
+  const { control } = dashboard;
+  const current = control.current;
+  if (!current) return null;
+  const spread = control.samples.some((s) => s.spread) ? control.samples.find((s) => s.spread)!.spread!.chart : null;
+  const clock = dashboard.shownClock;
+  const latest = current.limits_versions.at(-1);
+  return (
+    <section class="card control" aria-labelledby="control-title" data-live={control.live}>
+      <div class="card-head">
+        <h2 id="control-title">Control chart</h2>
+        <label class="control-choice">
+          <span class="unseen">Characteristic</span>
+          <select class="characteristic" value={String(control.chosen)} onChange={(event) => control.choose(Number(event.currentTarget.value))}>
+            {control.characteristics.map((c) => (
+              <option key={c.characteristic_id} value={String(c.characteristic_id)}>
+                {c.path ? `${c.path} · ` : ""}
+                {c.name || `characteristic ${c.characteristic_id}`}
+              </option>
+            ))}
+          </select>
+        </label>
+      </div>
+      <p class="muted control-facts">
+        {chart_names[current.chart] ?? current.chart}
+        {current.unit ? ` · ${current.unit}` : ""}
+        {latest ? (latest.origin.kind === "awaiting" ? " · limits come when there are enough samples" : ` · limits v${latest.version} (${latest.origin.kind})`) : ""}
+        {capabilityText("Cpk", current.capability?.cpk)}
+        {capabilityText("Ppk", current.capability?.ppk)}
+        {control.live ? "" : " · not live"}
+      </p>
+      {control.trouble && <p class="warning">{control.trouble}</p>}
+      {control.samples.length === 0 ? (
+        <Empty title="No samples yet">They come over REST, or from the stream that the characteristic names.</Empty>
+      ) : (
+        <>
+          <ControlPlot control={control} clock={clock} spread={false} title={current.name || "Control chart"} />
+          {spread && <p class="muted control-below">{spreadName(spread)}</p>}
+          {spread && <ControlPlot control={control} clock={clock} spread={true} title={spreadName(spread)} />}
+          <div class="control-foot">
+            <button type="button" class="small earlier" disabled={!control.more_before} onClick={() => void control.earlier()}>
+              Earlier samples
+            </button>
+            <span class="muted">
+              {control.samples.length} samples since {clock.time(Date.parse(control.samples[0]!.timestamp))}. Drag to zoom, double-click for all.
+            </span>
+          </div>
+        </>
+      )}
+      <Violations dashboard={dashboard} control={control} />
+    </section>
+  );
+}
+
+function Violations({ dashboard, control }: { dashboard: Dashboard; control: ControlCharts }) {
+  const open = control.open;
+  const clock = dashboard.shownClock;
+  const picked = typeof control.picked === "number" ? control.violations.get(control.picked) : undefined;
+  const here = open.filter((v) => v.characteristic_id === control.chosen).length;
+  return (
+    <div class="violations">
+      <div class="control-foot">
+        <h3>
+          Open violations <span class="muted">{open.length}</span>
+        </h3>
+        {here > 1 && (
+          <button type="button" class="small acknowledge-all" aria-pressed={control.picked === "all"} onClick={() => control.pick("all")}>
+            Acknowledge the {here} of this chart
+          </button>
+        )}
+      </div>
+      {picked && <Acknowledge key={picked.violation_id} control={control} violation={picked} />}
+      {control.picked === "all" && here > 0 && <Acknowledge key="all" control={control} violation={here} />}
+      {open.length === 0 ? (
+        <p class="muted">None: everything that a rule found was acknowledged, or there was nothing.</p>
+      ) : (
+        <ul>
+          {open.slice(0, 50).map((v) => (
+            <li key={v.violation_id} data-rule={v.rule_id}>
+              <span class={`chip ${v.severity === "CRITICAL" || v.severity === "FATAL" ? "down" : "stale"}`}>{v.severity.toLowerCase()}</span>
+              <button type="button" class="link" aria-pressed={control.picked === v.violation_id} onClick={() => control.pick(v.violation_id)}>
+                Rule {v.rule_id}: {v.rule_name}
+              </button>
+              <span class="muted">
+                {v.name || `characteristic ${v.characteristic_id}`}
+                {isSpread(v.chart) ? ` (${v.chart})` : ""} · <time dateTime={v.timestamp}>{clock.time(Date.parse(v.timestamp))}</time>
+                {v.requires_ack ? " · wants an acknowledgement" : ""}
+              </span>
+            </li>
+          ))}
+          {open.length > 50 && <li class="muted">and {open.length - 50} more</li>}
+        </ul>
+      )}
+    </div>
+  );
+}
+
+const user_name = "weir.user";
+
+/** `violation`: one, or how many are open on this chart. */
+function Acknowledge({ control, violation }: { control: ControlCharts; violation: Violation | number }) {
+  const [user, setUser] = useState(localStorage.getItem(user_name) ?? "");
+  const [reason, setReason] = useState("");
+  const [code, setCode] = useState("");
+  const [exclude, setExclude] = useState(false);
+  const [trouble, setTrouble] = useState("");
+  const one = typeof violation === "number" ? null : violation;
+  const what = one ? `Rule ${one.rule_id}: ${one.rule_name}` : `All ${violation} open violations of this chart`;
+  if (one?.acknowledged)
+    return (
+      <p class="acknowledge" role="status">
+        {what}: acknowledged by <b>{one.ack_user}</b>, “{one.ack_reason}”.
+      </p>
+    );
+  return (
+    <form
+      class="acknowledge"
+      aria-label={`Acknowledge: ${what}`}
+      onSubmit={async (event) => {
+        event.preventDefault();
+        localStorage.setItem(user_name, user);
+        setTrouble((await control.acknowledge(one?.violation_id ?? "all", user, reason, code, exclude)) ?? "");
+      }}
+    >
+      <p>
+        <b>{what}</b>{" "}
+        {one && (
+          <span class="muted">
+            {one.description}; {one.samples.length === 1 ? "1 sample" : `${one.samples.length} samples`}, marked on the chart; limits v{one.limits.version}
+          </span>
+        )}
+      </p>
+      <label>
+        Name <input required maxLength={255} value={user} onInput={(event) => setUser(event.currentTarget.value)} />
+      </label>
+      <label>
+        Reason{" "}
+        <select value={code} onChange={(event) => setCode(event.currentTarget.value)}>
+          <option value="">in words</option>
+          {Object.entries(control.reasons).map(([name, text]) => (
+            <option key={name} value={name}>
+              {text}
+            </option>
+          ))}
+        </select>
+      </label>
+      <label>
+        <span class="unseen">Reason in words</span>
+        <input placeholder="What was found and done" required={code === ""} maxLength={1000} value={reason} onInput={(event) => setReason(event.currentTarget.value)} />
+      </label>
+      <label class="check">
+        <input type="checkbox" checked={exclude} onChange={(event) => setExclude(event.currentTarget.checked)} /> leave {one ? "the sample" : "their samples"} out
+      </label>
+      <button type="submit">Acknowledge</button>
+      <button type="button" class="quiet" onClick={() => control.pick(null)}>
+        Close
+      </button>
+      {trouble && (
+        <p class="warning" role="alert">
+          {trouble}
+        </p>
+      )}
+    </form>
+  );
+}
+
+function capabilityText(name: string, index: Index | null | undefined): string {
+  return index ? ` · ${name} ${number(Math.round(index.value * 100) / 100)} (${number(Math.round(index.low * 100) / 100)} to ${number(Math.round(index.high * 100) / 100)})` : "";
+}
+
+const chart_names: Record<string, string> = {
+  xbar_r: "X̄ and R", xbar_s: "X̄ and S", i_mr: "Individuals and moving range", xbar: "X̄", individuals: "Individuals", p: "p: fraction", np: "np: number of items", c: "c: number of faults", u: "u: faults a unit",
+  laney_p: "Laney p′", laney_u: "Laney u′", ewma: "EWMA", cusum: "CUSUM", short_run_deviation: "Short run, deviation from nominal", short_run_z: "Short run, Z",
+};
+
+function spreadName(chart: string): string {
+  return chart === "R" ? "Range" : chart === "S" ? "Standard deviation" : "Moving range";
+}

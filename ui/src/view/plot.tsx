@@ -1,0 +1,433 @@
+import { useEffect, useRef, useState } from "preact/hooks";
+import uPlot from "uplot";
+import { causeText } from "../causes.js";
+import { ticks, tickText } from "../clock.js";
+import type { Dashboard } from "../dashboard.js";
+import { average, number, percent, span } from "../format.js";
+import { faded, isDashed, palette, seriesColour } from "../palette.js";
+import { bounds, pan, zoomBy, zoomTo } from "../range.js";
+import { align, type Gap, type Point, type Series } from "../series.js";
+import { shownTheme } from "../theme.js";
+
+/** One key's line in the chart. `place` gives its colour. */
+export interface Line {
+  key: string;
+  name: string;
+  series: Series;
+  place: number;
+  capacity: number | null;
+  /** Drawn as percent of this; null: as it is. */
+  percent_of: number | null;
+}
+
+/** What the hooks of a drawn chart look at; replaced with each render, so that they never see old lines. */
+interface Shown {
+  dashboard: Dashboard;
+  lines: Line[];
+  from: number;
+  to: number;
+  gaps: Gap[];
+}
+
+const bands_most = 6;
+const tips_most = 10;
+
+/** uPlot, fed: made anew when the set of lines or the theme changes, given new data otherwise. */
+export function Plot({ dashboard, lines, loading }: { dashboard: Dashboard; lines: Line[]; loading: boolean }) {
+  const frame = useRef<HTMLDivElement>(null);
+  const tip = useRef<HTMLDivElement>(null);
+  const chart = useRef<uPlot | null>(null);
+  const shown = useRef<Shown>(null as unknown as Shown);
+  const [said, say] = useState("");
+
+  const { from, to } = bounds(dashboard.range, dashboard.now());
+  shown.current = { dashboard, lines, from, to, gaps: shownGaps(dashboard, lines, from, to) };
+  const shape = `${shownTheme()} ${lines.map((line) => `${line.place}${line.series.resolution === null ? "r" : "w"}`).join()}`;
+  const data = lines.map((line) => `${line.key} ${line.series.version} ${line.percent_of}`).join();
+  const versions = useRef<{ series: Series[]; data: string }>({ series: [], data: "" });
+
+  useEffect(() => {
+    const made = new uPlot(options(frame.current!, tip.current!, shown), columns(lines), frame.current!);
+    chart.current = made;
+    versions.current = { series: lines.map((line) => line.series), data };
+    const observer = new ResizeObserver(() => {
+      const { clientWidth, clientHeight } = frame.current!;
+      if (clientWidth === 0) return;
+      shown.current.dashboard.chart_width = clientWidth;
+      made.setSize({ width: clientWidth, height: clientHeight });
+    });
+    observer.observe(frame.current!);
+    return () => {
+      observer.disconnect();
+      made.destroy();
+      chart.current = null;
+    };
+  }, [shape]);
+
+  useEffect(() => {
+    const { series, data: drawn } = versions.current;
+    const same = drawn === data && lines.every((line, i) => line.series === series[i]);
+    if (!chart.current) return;
+    if (!same) {
+      versions.current = { series: lines.map((line) => line.series), data };
+      chart.current.setData(columns(lines), false);
+    }
+    chart.current.batch(() => chart.current!.setScale("x", { min: from, max: to }));
+  });
+
+  const step = (by: number) => {
+    const made = chart.current;
+    if (!made || made.data[0].length === 0) return;
+    const [first, last] = [made.valToIdx(from), made.valToIdx(to)];
+    const at = Math.min(last, Math.max(first, (made.cursor.idx ?? last + 1) + by));
+    const time = made.data[0][at]!;
+    made.setCursor({ left: made.valToPos(time, "x"), top: made.over.clientHeight / 2 });
+    say(spoken(shown.current, time));
+  };
+  const onKeyDown = (event: KeyboardEvent) => {
+    const { range } = dashboard;
+    const now = dashboard.now();
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.key === "ArrowLeft") event.shiftKey ? dashboard.setRange(pan(range, -0.5, now)) : step(-1);
+    else if (event.key === "ArrowRight") event.shiftKey ? dashboard.setRange(pan(range, 0.5, now)) : step(1);
+    else if (event.key === "+" || event.key === "=") dashboard.setRange(zoomBy(range, 0.5, now));
+    else if (event.key === "-") dashboard.setRange(zoomBy(range, 2, now));
+    else if (event.key === "0" || event.key === "Escape") dashboard.setRange({ kind: "live", span: to - from });
+    else return;
+    event.preventDefault();
+  };
+
+  return (
+    <div
+      class="plot"
+      tabIndex={0}
+      role="group"
+      aria-roledescription="chart"
+      aria-label={`Chart of ${lines.map((line) => line.name).join(", ") || "nothing yet"}`}
+      aria-describedby="plot-keys"
+      data-points={lines.reduce((sum, line) => sum + line.series.times.length, 0)}
+      data-lines={lines.length}
+      data-resolution={lines[0]?.series.resolution ?? "raw"}
+      data-range={Math.round(to - from)}
+      data-state={loading ? "loading" : "drawn"}
+      onKeyDown={onKeyDown}
+    >
+      <div ref={frame} class="plot-canvas" />
+      <div ref={tip} class="tip" hidden />
+      <p class="unseen" id="plot-keys">
+        Left and right arrows read values, with Shift they move in time; plus and minus zoom; 0 goes live. Drag over the chart to zoom.
+      </p>
+      <p class="unseen" aria-live="polite">
+        {said}
+      </p>
+    </div>
+  );
+}
+
+function columns(lines: Line[]): uPlot.AlignedData {
+  const aligned = align(lines.map((line) => line.series));
+  const data: (number | null | undefined)[][] = [];
+  aligned.columns.forEach(({ middle, low, high }, i) => {
+    const line = lines[i]!;
+    for (const column of line.series.resolution === null ? [middle] : [middle, low, high])
+      data.push(line.percent_of === null ? column : column.map((value) => (value === null || value === undefined ? value : drawn(line, value))));
+  });
+  return [aligned.times, ...data] as uPlot.AlignedData;
+}
+
+/** A value as it stands on the chart's scale. */
+function drawn(line: Line, value: number): number {
+  return line.percent_of === null ? value : (100 * value) / line.percent_of;
+}
+
+function options(frame: HTMLElement, tip: HTMLElement, shown: { current: Shown }): uPlot.Options {
+  const colours = palette();
+  const font = `12px ${getComputedStyle(frame).fontFamily}`;
+  const { lines } = shown.current;
+  const series: uPlot.Series[] = [{}];
+  const bands: uPlot.Band[] = [];
+  for (const line of lines) {
+    const stroke = seriesColour(line.place);
+    const one = lines.length === 1;
+    series.push({
+      stroke,
+      width: !one ? 1.5 : line.series.times.length > 2 * frame.clientWidth ? 1.25 : 2,
+      ...(isDashed(line.place) ? { dash: [6, 4] } : {}),
+      points: { show: false },
+      ...(one && line.series.resolution === null ? { fill: (u) => areaFill(u, stroke) } : {}),
+    });
+    if (line.series.resolution === null) continue;
+    const at = series.length;
+    const edge: uPlot.Series = { stroke: "transparent", width: 0, points: { show: false } };
+    series.push({ ...edge }, { ...edge });
+    if (lines.length <= bands_most) bands.push({ series: [at + 1, at], fill: faded(stroke, one ? 0.18 : 0.1) });
+  }
+  return {
+    width: frame.clientWidth || 300,
+    height: frame.clientHeight || 300,
+    ms: 1,
+    padding: [12, 10, 0, 0],
+    legend: { show: false },
+    series,
+    bands,
+    scales: {
+      x: { time: true, range: () => [shown.current.from, shown.current.to] },
+      y: { range: (_u, low, high) => valueRange(shown.current, low, high) },
+    },
+    axes: [
+      {
+        stroke: colours.text,
+        font,
+        grid: { stroke: colours.grid, width: 1 },
+        ticks: { show: false },
+        size: 30,
+        // A text at the very edge would be cut off.
+        splits: (u, _axis, min, max) => {
+          const edge = ((max - min) * 16) / Math.max(100, u.width);
+          return ticks(shown.current.dashboard.shownClock, min, max, Math.max(2, Math.floor(u.width / 88))).filter((tick) => tick < max - edge);
+        },
+        values: (_u, splits) => {
+          const step = splits.length > 1 ? splits[1]! - splits[0]! : 60_000;
+          return splits.map((tick) => tickText(shown.current.dashboard.shownClock, tick, step));
+        },
+      },
+      {
+        stroke: colours.text,
+        font,
+        grid: { stroke: colours.grid, width: 1 },
+        ticks: { show: false },
+        gap: 6,
+        size: (_u, values) => 16 + 7.2 * Math.max(2, ...(values ?? []).map((value) => value.length)),
+        values: (_u, splits) => splits.map((value) => tickNumber(value, splits) + (shown.current.lines[0]?.percent_of ? " %" : "")),
+      },
+    ],
+    cursor: {
+      drag: { x: true, y: false, setScale: false },
+      bind: { dblclick: () => () => null },
+      points: { size: 8, width: 2, stroke: (u, i) => String((u.series[i]!.stroke as () => string)()), fill: () => (shownTheme() === "dark" ? "#131e24" : "#ffffff") },
+      y: false,
+    },
+    hooks: {
+      drawClear: [(u) => drawGaps(u, shown.current)],
+      draw: [(u) => drawMarks(u, shown.current)],
+      setCursor: [(u) => showTip(u, tip, shown.current)],
+      setSelect: [
+        (u) => {
+          const { left, width } = u.select;
+          if (width < 4) return;
+          const { dashboard } = shown.current;
+          dashboard.setRange(zoomTo(u.posToVal(left, "x"), u.posToVal(left + width, "x"), dashboard.now()));
+          u.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
+        },
+      ],
+      ready: [
+        (u) => {
+          u.over.addEventListener("dblclick", () => {
+            const { dashboard, from, to } = shown.current;
+            dashboard.setRange(zoomBy(dashboard.range.kind === "live" ? dashboard.range : { kind: "fixed", from, to }, 2, dashboard.now()));
+          });
+          u.over.addEventListener("mouseleave", () => (tip.hidden = true));
+          // A finger reads values by sliding; up and down still scroll the page (touch-action in style.css).
+          u.over.addEventListener("pointermove", (event) => {
+            if (event.pointerType !== "touch") return;
+            const box = u.over.getBoundingClientRect();
+            u.setCursor({ left: event.clientX - box.left, top: event.clientY - box.top });
+          });
+        },
+      ],
+    },
+  };
+}
+
+/** From 0 where the values are amounts that come near it; up to the capacity where they do. */
+function valueRange({ lines }: Shown, low: number | null, high: number | null): [number, number] {
+  if (low === null || high === null) return [0, 1];
+  let [from, to] = [low, high];
+  const capacity = lines.length === 1 ? lines[0]!.capacity : null;
+  if (capacity !== null && to > 0.6 * capacity && to < 1.1 * capacity) to = Math.max(to, capacity);
+  if (from >= 0 && from < 0.6 * to) from = 0;
+  const room = to > from ? (to - from) * 0.08 : Math.max(1, Math.abs(to) * 0.1);
+  return [from === 0 ? 0 : from - room, to + room];
+}
+
+/** All ticks with as many digits behind the point as their step needs. */
+function tickNumber(value: number, ticks: number[]): string {
+  const step = ticks.length > 1 ? Math.abs(ticks[1]! - ticks[0]!) : 1;
+  // 0.25 needs one digit more than 0.2.
+  const digits = [0, 1, 2, 3, 4, 5, 6, 7, 8].find((d) => Math.abs(step - Number(step.toFixed(d))) < step * 1e-6) ?? 8;
+  return value.toLocaleString("en-GB", { minimumFractionDigits: digits, maximumFractionDigits: digits });
+}
+
+function areaFill(u: uPlot, colour: string): CanvasGradient | string {
+  const { top, height } = u.bbox;
+  if (!Number.isFinite(height) || height <= 0) return "transparent";
+  const shade = u.ctx.createLinearGradient(0, top, 0, top + height);
+  shade.addColorStop(0, faded(colour, 0.22));
+  shade.addColorStop(1, faded(colour, 0.02));
+  return shade;
+}
+
+/** Gaps that history tells, and the silence that lasts now. */
+function shownGaps(dashboard: Dashboard, lines: Line[], from: number, to: number): Gap[] {
+  const gaps: Gap[] = [];
+  const add = (gap: Gap) => {
+    if (gap.to < from || gap.from > to) return;
+    const same = gaps.find((g) => g.cause === gap.cause && Math.abs(g.from - gap.from) < 1000 && Math.abs(g.to - gap.to) < 1000);
+    if (!same) gaps.push(gap);
+  };
+  for (const line of lines) for (const gap of line.series.gaps) add(gap);
+  for (const feed of dashboard.streamFeeds())
+    if ((feed.state === "stale" || feed.state === "down") && feed.last_reading)
+      add({ from: Date.parse(feed.last_reading), to: dashboard.now(), cause: feed.state === "down" ? "feed is down" : "upstream_silent" });
+  return gaps;
+}
+
+function drawGaps(u: uPlot, { gaps }: Shown): void {
+  const { ctx: pen } = u;
+  const { left, top, width, height } = u.bbox;
+  const colours = palette();
+  pen.save();
+  pen.beginPath();
+  pen.rect(left, top, width, height);
+  pen.clip();
+  for (const gap of gaps) {
+    const from = u.valToPos(gap.from, "x", true);
+    const to = Math.max(from + devicePixelRatio, u.valToPos(gap.to, "x", true));
+    pen.fillStyle = colours.gap;
+    pen.fillRect(from, top, to - from, height);
+    pen.fillStyle = colours.gapEdge;
+    pen.fillRect(from, top, to - from, 3 * devicePixelRatio);
+  }
+  pen.restore();
+}
+
+/** The capacity of a single series, and where each live line has come to. */
+function drawMarks(u: uPlot, { lines, from, to, dashboard }: Shown): void {
+  const { ctx: pen } = u;
+  const { left, top, width, height } = u.bbox;
+  const colours = palette();
+  pen.save();
+  const capacity = lines.length === 1 ? lines[0]!.capacity : null;
+  if (capacity !== null && capacity <= (u.scales.y!.max ?? 0)) {
+    const y = Math.round(u.valToPos(capacity, "y", true));
+    pen.strokeStyle = colours.faint;
+    pen.setLineDash([6 * devicePixelRatio, 5 * devicePixelRatio]);
+    pen.lineWidth = devicePixelRatio;
+    pen.beginPath();
+    pen.moveTo(left, y);
+    pen.lineTo(left + width, y);
+    pen.stroke();
+    pen.setLineDash([]);
+    pen.fillStyle = colours.text;
+    pen.font = `${11 * devicePixelRatio}px system-ui, sans-serif`;
+    pen.textAlign = "left";
+    pen.textBaseline = "alphabetic";
+    pen.fillText(`capacity ${number(capacity)}`, left + 8 * devicePixelRatio, y - 6 * devicePixelRatio);
+  }
+  if (dashboard.range.kind === "live")
+    for (const line of lines) {
+      const last = line.series.last();
+      if (!last || last.middle === null || last.time < from || last.time > to + 5_000) continue;
+      const x = Math.min(left + width, u.valToPos(last.time, "x", true));
+      const y = u.valToPos(drawn(line, last.middle), "y", true);
+      if (y < top || y > top + height) continue;
+      pen.fillStyle = faded(seriesColour(line.place), 0.25);
+      pen.beginPath();
+      pen.arc(x, y, 7 * devicePixelRatio, 0, 7);
+      pen.fill();
+      pen.fillStyle = seriesColour(line.place);
+      pen.beginPath();
+      pen.arc(x, y, 3.5 * devicePixelRatio, 0, 7);
+      pen.fill();
+    }
+  pen.restore();
+}
+
+interface TipRow {
+  colour: string;
+  name: string;
+  value: string;
+  more: string;
+  /** What the value stands for, as a text: an instant, or the bounds of a window. */
+  when: string;
+}
+
+/** What is known at that instant, of each line that knows something. */
+function rowsAt({ dashboard, lines, from, to }: Shown, time: number): TipRow[] {
+  const clock = dashboard.shownClock;
+  const reach = Math.max(5_000, (to - from) / 100);
+  const rows: (TipRow & { order: number })[] = [];
+  for (const line of lines) {
+    const point = line.series.at(time, reach);
+    if (!point) continue;
+    const parts: string[] = [];
+    if (line.percent_of !== null && point.middle !== null) parts.push(`${average(point.middle, point.low, point.high)} of ${number(line.percent_of)}`);
+    else if (point.low !== null && point.high !== null) parts.push(`${number(point.low)} to ${number(point.high)}`);
+    if (point.open) parts.push("so far");
+    else if (point.coverage !== null && line.series.resolution !== null && point.coverage < 1) parts.push(`${percent(point.coverage)} covered`);
+    rows.push({
+      colour: seriesColour(line.place),
+      name: line.name,
+      value: valueText(line, point),
+      more: parts.join(", "),
+      when: line.series.resolution === null ? clock.full(point.time) : `${clock.full(point.time).replace(/:00$/, "")} – ${clock.minute(point.time + line.series.resolution)}`,
+      order: point.middle === null ? -Infinity : drawn(line, point.middle),
+    });
+  }
+  return lines.length > 1 ? rows.sort((a, b) => b.order - a.order) : rows;
+}
+
+function valueText(line: Line, point: Point): string {
+  if (point.middle === null) return "no readings";
+  if (line.percent_of !== null) return percent(point.middle / line.percent_of);
+  return line.series.resolution === null ? number(point.middle) : average(point.middle, point.low, point.high);
+}
+
+function gapsAt({ gaps }: Shown, time: number): string[] {
+  return gaps.filter((gap) => gap.from <= time && time <= gap.to).map((gap) => `${causeText(gap.cause)} for ${span(gap.to - gap.from)}`);
+}
+
+function showTip(u: uPlot, tip: HTMLElement, shown: Shown): void {
+  const left = u.cursor.left ?? -1;
+  if (left < 0) {
+    tip.hidden = true;
+    return;
+  }
+  const time = u.posToVal(left, "x");
+  const rows = rowsAt(shown, time);
+  const gaps = gapsAt(shown, time);
+  if (rows.length === 0 && gaps.length === 0) {
+    tip.hidden = true;
+    return;
+  }
+  const parts: HTMLElement[] = [text("p", "tip-time", rows[0]?.when ?? shown.dashboard.shownClock.full(time))];
+  for (const row of rows.slice(0, tips_most)) {
+    const line = text("p", "tip-row", "");
+    const mark = text("span", "tip-mark", "");
+    mark.style.background = row.colour;
+    line.append(mark, ...(shown.lines.length > 1 ? [text("span", "tip-name", row.name)] : []), text("b", "", row.value), text("span", "tip-more", row.more));
+    parts.push(line);
+  }
+  if (rows.length > tips_most) parts.push(text("p", "tip-more", `and ${rows.length - tips_most} more`));
+  for (const gap of gaps) parts.push(text("p", "tip-gap", `Gap: ${gap}`));
+  tip.replaceChildren(...parts);
+  tip.hidden = false;
+  // Beside the cursor, on the side where there is room.
+  const at = left + u.over.offsetLeft;
+  const width = tip.offsetWidth;
+  const right = at + 14 + width < u.width;
+  tip.style.transform = `translate(${Math.max(0, right ? at + 14 : at - 14 - width)}px, 8px)`;
+}
+
+function text(tag: string, name: string, content: string): HTMLElement {
+  const element = document.createElement(tag);
+  if (name) element.className = name;
+  element.textContent = content;
+  return element;
+}
+
+function spoken(shown: Shown, time: number): string {
+  const rows = rowsAt(shown, time).slice(0, 3);
+  const values = rows.map((row) => `${row.name} ${row.value}${row.more ? ` (${row.more})` : ""}`);
+  return [rows[0]?.when ?? shown.dashboard.shownClock.full(time), ...values, ...gapsAt(shown, time).map((gap) => `gap, ${gap}`)].join("; ");
+}
