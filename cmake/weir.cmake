@@ -18,8 +18,10 @@ pkg_check_modules(xxhash REQUIRED IMPORTED_TARGET libxxhash)
 
 find_program(CCACHE ccache)
 if(CCACHE)
-  # The sloppiness is what ccache asks for with precompiled headers.
-  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros ${CCACHE})
+  # The sloppiness is what ccache asks for with precompiled headers. With the base directory, and the sum that stands for the precompiled
+  # header (below), what one clone has compiled serves the next in another folder.
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros CCACHE_PCH_EXTSUM=1 CCACHE_NOHASHDIR=1
+      CCACHE_BASEDIR=${CMAKE_SOURCE_DIR} ${CCACHE})
 endif()
 
 add_compile_options(-Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion)
@@ -53,6 +55,11 @@ endif()
 file(WRITE ${CMAKE_BINARY_DIR}/pch.cc "")
 add_library(weir_pch OBJECT ${CMAKE_BINARY_DIR}/pch.cc)
 target_precompile_headers(weir_pch PRIVATE ${CMAKE_SOURCE_DIR}/cmake/pch.h)
+# ccache reads this instead of the precompiled header, whose bytes depend on the folder.
+file(SHA256 ${CMAKE_SOURCE_DIR}/cmake/pch.h pch_hash)
+string(TOUPPER "${CMAKE_BUILD_TYPE}" build_type)
+file(WRITE ${CMAKE_BINARY_DIR}/CMakeFiles/weir_pch.dir/cmake_pch.hxx.gch.sum
+     "${pch_hash} ${CMAKE_CXX_COMPILER_ID} ${CMAKE_CXX_COMPILER_VERSION} ${CMAKE_CXX_FLAGS} ${CMAKE_CXX_FLAGS_${build_type}} ${WEIR_SANITIZE}\n")
 file(WRITE ${CMAKE_BINARY_DIR}/doctest_main.cc
      "#define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN\n#include <doctest/doctest.h>\n")
 if(WEIR_TESTS)
@@ -85,7 +92,13 @@ function(weir_library name)
     add_executable(${name}_test ${tests} $<TARGET_OBJECTS:weir_doctest_main>)
     target_precompile_headers(${name}_test REUSE_FROM weir_pch)
     target_link_libraries(${name}_test PRIVATE weir_${name} ${ARG_LIBRARIES})
-    target_compile_definitions(${name}_test PRIVATE WEIR_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+    # Only where it is read: a path on every command line would keep one clone's objects from serving another.
+    foreach(test ${tests})
+      file(STRINGS ${test} reads_sources REGEX "WEIR_SOURCE_DIR|_for_tests\\.h")
+      if(reads_sources)
+        set_property(SOURCE ${test} APPEND PROPERTY COMPILE_DEFINITIONS "WEIR_SOURCE_DIR=\"${CMAKE_SOURCE_DIR}\"")
+      endif()
+    endforeach()
     add_test(NAME ${name} COMMAND ${name}_test)
     set_tests_properties(${name} PROPERTIES TIMEOUT 900)
   endif()
