@@ -77,39 +77,26 @@ Hub::Hub(const Parts& parts, std::uint64_t seed)
 
 Hub::~Hub() {
     wake_.reset();
-    WEIR_ASSERT(live_sessions_ == 0);
+    WEIR_ASSERT(sessions_.size() == 0);
 }
 
 // Sessions.
 
 Session& Hub::open(Dialect& dialect, IdentityPtr identity) {
-    std::uint32_t slot;
-    if (free_sessions_.empty()) {
-        slot = static_cast<std::uint32_t>(sessions_.size());
-        sessions_.emplace_back();
-    } else {
-        slot = free_sessions_.back();
-        free_sessions_.pop_back();
-    }
-    const std::uint64_t number = std::uint64_t(next_generation_++) << 32 | slot;
-    sessions_[slot] = std::make_unique<Session>(*this, dialect, number, std::move(identity));
-    ++live_sessions_;
+    const std::uint64_t number = std::uint64_t(next_generation_++) << 32 | sessions_.next_slot();
+    Session& session = sessions_.emplace(*this, dialect, number, std::move(identity));
     parts_.sessions.fetch_add(1, std::memory_order_relaxed);
     ++opened_;
-    return *sessions_[slot];
+    return session;
 }
 
 Session* Hub::find(std::uint64_t number) {
-    const auto slot = static_cast<std::uint32_t>(number);
-    if (slot >= sessions_.size() || !sessions_[slot] || sessions_[slot]->number() != number) return nullptr;
-    return sessions_[slot].get();
+    Session* session = sessions_.find(static_cast<std::uint32_t>(number));
+    return session && session->number() == number ? session : nullptr;
 }
 
 void Hub::closed(Session& session) {
-    const auto slot = static_cast<std::uint32_t>(session.number());
-    sessions_[slot].reset();
-    free_sessions_.push_back(slot);
-    --live_sessions_;
+    sessions_.erase(static_cast<std::uint32_t>(session.number()));
     parts_.sessions.fetch_sub(1, std::memory_order_relaxed);
 }
 
@@ -808,7 +795,7 @@ void Hub::sweep() {
 
 HubCounts Hub::counts() {
     HubCounts counts;
-    counts.sessions = live_sessions_;
+    counts.sessions = sessions_.size();
     counts.sessions_opened = opened_;
     counts.encodes = encodes_;
     counts.spliced = spliced_;

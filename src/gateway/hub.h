@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/paged_table.h"
 #include "base/prng.h"
 #include "config/gateway_options.h"
 #include "gateway/audience.h"
@@ -89,8 +90,7 @@ public:
     bool is_full() const { return parts_.sessions.load(std::memory_order_relaxed) >= parts_.options.max_connections; }
     template <class F>
     void each_session(F&& f) {
-        for (const auto& session : sessions_)
-            if (session) f(*session);
+        sessions_.each(f);
     }
 
     // Streams and subscriptions.
@@ -244,10 +244,8 @@ private:
     std::set<std::pair<std::string, std::uint64_t>> by_room_;
     std::unordered_map<std::string, std::unique_ptr<Subscription>> subscriptions_;
 
-    std::vector<std::unique_ptr<Session>> sessions_;  ///< by the low half of their numbers
-    std::vector<std::uint32_t> free_sessions_;
+    PagedTable<Session> sessions_;  ///< by the low half of their numbers
     std::uint32_t next_generation_ = 1;
-    std::size_t live_sessions_ = 0;
     std::uint64_t opened_ = 0, history_reads_ = 0;
     std::uint64_t opened_before_ = 0, opened_trimmed_ = 0;  ///< at the last sweep; when memory was given back last
 
