@@ -7,39 +7,27 @@
 // nanoseconds of the server a message (/proc/<pid>/schedstat: user and system), median over the rounds. `minimal` does the least that
 // can be called an echo server (edge-triggered epoll, one recv and one send a readiness, frames unmasked in place, no checks): what weir
 // costs above it is what its checks, limits and accounting cost. The handshake's own memory is part of `idle`.
-#include <arpa/inet.h>
 #include <fcntl.h>
-#include <netinet/tcp.h>
-#include <sched.h>
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <boost/asio.hpp>
 #include <boost/beast.hpp>
 #include <boost/beast/websocket.hpp>
 #include <cstdio>
-#include <fstream>
 
+#include "server_process.h"
 #include "net/http_server.h"
 
 using namespace weir;
 using namespace weir::net;
+using namespace weir::bench;
 
 namespace {
 
-void pin(int core) {
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    CPU_SET(core, &set);
-    ::sched_setaffinity(0, sizeof set, &set);
-}
-
 // Servers. Each writes its port to `ready` and never returns.
-
-void tell_port(int ready, std::uint16_t port) { [[maybe_unused]] const auto n = ::write(ready, &port, sizeof port); }
 
 void serve_weir(int ready) {
     struct Echo final : HttpHandler, ConnectionHandler {
@@ -168,57 +156,6 @@ void serve_beast(int ready) {
     io.run();
 }
 
-struct Server {
-    pid_t pid;
-    std::uint16_t port = 0;
-    explicit Server(void (*serve)(int)) {
-        int pipe[2];
-        [[maybe_unused]] const int made = ::pipe(pipe);
-        pid = ::fork();
-        if (pid == 0) {
-            pin(0);
-            serve(pipe[1]);
-            ::_exit(0);
-        }
-        [[maybe_unused]] const auto n = ::read(pipe[0], &port, sizeof port);
-        ::close(pipe[0]);
-        ::close(pipe[1]);
-    }
-    ~Server() {
-        ::kill(pid, SIGKILL);
-        ::waitpid(pid, nullptr, 0);
-    }
-    double cpu_ns() const {
-        double ns = 0;
-        std::ifstream("/proc/" + std::to_string(pid) + "/schedstat") >> ns;
-        return ns;
-    }
-    double resident_bytes() const {
-        double pages = 0;
-        std::ifstream file("/proc/" + std::to_string(pid) + "/statm");
-        file >> pages >> pages;
-        return pages * static_cast<double>(::sysconf(_SC_PAGESIZE));
-    }
-};
-
-constexpr std::string_view kHandshake =
-    "GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
-
-int connect_websocket(std::uint16_t port) {
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    address.sin_port = htons(port);
-    const int fd = ::socket(AF_INET, SOCK_STREAM, 0), one = 1;
-    ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    if (::connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) return -1;
-    ::send(fd, kHandshake.data(), kHandshake.size(), 0);
-    std::string head;
-    char c;
-    while (!head.ends_with("\r\n\r\n") && ::recv(fd, &c, 1, 0) == 1) head.push_back(c);
-    return head.starts_with("HTTP/1.1 101") ? fd : -1;
-}
-
 struct Options {
     int connections = 50, depth = 1, bytes = 200, messages = 200'000, rounds = 5;
 };
@@ -276,11 +213,6 @@ Figures echo(const Server& server, const Options& o) {
     for (const int fd : fds) ::close(fd);
     ::close(epoll);
     return good ? figures : Figures{0, 0};
-}
-
-double median(std::vector<double> values) {
-    std::sort(values.begin(), values.end());
-    return values[values.size() / 2];
 }
 
 const std::pair<const char*, void (*)(int)> kServers[] = {{"weir", serve_weir}, {"minimal", serve_minimal}, {"beast", serve_beast}};

@@ -20,9 +20,9 @@ int run_bench(int argc, char** argv) {
     app.require_subcommand(1);
     BenchLog log;
     BenchFanout fanout, ingest, idle;
-    ingest.connections = 10;
+    ingest.load.connections = 10;
     ingest.rate = 1000;
-    idle.connections = 15'000;
+    idle.load.connections = 15'000;
     CLI::App& log_app = *app.add_subcommand("log", "Events a second that the log acknowledges");
     CLI::App& fanout_app = *app.add_subcommand("fanout", "One stream to many WebSocket subscribers: latency, and CPU of the server a delivery");
     CLI::App& ingest_app = *app.add_subcommand("ingest", "Readings at a high rate to few subscribers: latency");

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "app/commands/bench_subscribers.h"
 #include "config/log_options.h"
 
 namespace CLI {
@@ -26,9 +27,10 @@ struct BenchLog {
 
 /// `weir bench fanout`, `ingest` and `idle`: from an event's due moment to its subscribers, and what a subscriber costs the server.
 struct BenchFanout {
-    std::uint32_t connections = 1000, processes = 1;
+    SubscriberOptions load;
     double rate = 50, seconds = 10, warm_up = 1;
     std::size_t size = 200;
+    std::uint64_t ahead = 0;  ///< not 0: flat out, so many events ahead of the subscribers
     std::string url;          ///< of a server that runs already; empty: an own one
     std::string path = "/feed/bench";
     std::string publish_url;  ///< where events go; empty: the stream `bench` of the server

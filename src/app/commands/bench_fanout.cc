@@ -22,7 +22,7 @@ constexpr Duration patience = 10s;  // without a further delivery or connection,
 std::string config_of(const BenchFanout& bench) {
     std::string config = "[log]\npath = \"@FOLDER@/data\"\ndurability = \"";
     config += bench.durability == Durability::full ? "full" : "process";
-    config += "\"\n[gateway]\nenable_rate_limiting = false\nmax_connections = " + std::to_string(bench.connections + 16);
+    config += "\"\n[gateway]\nenable_rate_limiting = false\nmax_connections = " + std::to_string(bench.load.connections + 16);
     return config + "\n[streams.bench]\n";
 }
 
@@ -115,14 +115,21 @@ void BenchFanout::declare(CLI::App& app) {
     app.add_option("--seconds", seconds, "Length of what is measured")->capture_default_str()->check(CLI::Range(0.1, 86'400.0));
     app.add_option("--warm-up", warm_up, "Seconds at the same rate before")->capture_default_str()->check(CLI::Range(0.0, 3600.0));
     app.add_option("--publish-url", publish_url, "Where to POST the events, where that is not the stream `bench` of the server");
+    app.add_option("--ahead", ahead,
+                   "Flat out: rate times seconds events as fast as they are taken, at most so many ahead of what all subscribers together have got.\n"
+                   "Latencies count from the sending then");
+    app.add_option("--stalled", load.stalled, "Of the subscribers: those that read nothing. Figures are of the others")->capture_default_str();
+    app.add_option("--slow", load.slow, "Of the subscribers: those that read a hundredth of what comes. Figures are of the others")->capture_default_str();
+    app.add_flag("--deflate", load.deflate, "Subscribers offer permessage-deflate");
+    app.add_option("--hello", load.hello, "What a subscriber sends first, where the server is another than weir; \\r\\n for the end of a line");
     app.add_option("--durability", durability, "Of the own server: full or process")
         ->transform(CLI::CheckedTransformer(std::map<std::string, Durability>{{"full", Durability::full}, {"process", Durability::process}}))
         ->default_str("process");
 }
 
 void BenchFanout::declare_idle(CLI::App& app) {
-    app.add_option("--connections", connections, "WebSocket subscribers")->capture_default_str()->check(CLI::Range(1, 1'000'000));
-    app.add_option("--processes", processes, "Processes that the subscribers are spread over")->capture_default_str()->check(CLI::Range(1, 1000));
+    app.add_option("--connections", load.connections, "WebSocket subscribers")->capture_default_str()->check(CLI::Range(1, 1'000'000));
+    app.add_option("--processes", load.processes, "Processes that the subscribers are spread over")->capture_default_str()->check(CLI::Range(1, 1000));
     app.add_option("--url", url, "A server that runs already: ws://127.0.0.1:8765 (default: an own one on a free port)");
     app.add_option("--path", path, "Of the broadcast on that server")->capture_default_str();
     app.add_option("--server-pid", server_pid, "With --url: the process whose CPU and memory are measured");
@@ -133,8 +140,15 @@ void BenchFanout::declare_idle(CLI::App& app) {
 }
 
 int BenchFanout::run() {
+    if (std::uint64_t{load.stalled} + load.slow >= load.connections) {
+        std::fprintf(stderr, "weir bench fanout: --stalled and --slow are of the %u --connections, and some must be left to be measured\n", load.connections);
+        return exit_misused;
+    }
+    load.slow_per_second = rate / 100;
+    for (std::size_t at = 0; (at = load.hello.find("\\r\\n", at)) != std::string::npos;) load.hello.replace(at, 4, "\r\n");
+    const std::uint32_t connections = load.connections, good_ones = load.good();
     // First of all, while there is one thread.
-    BenchSubscribers subscribers(connections, processes);
+    BenchSubscribers subscribers(load);
     auto target = target_of(*this);
     if (!target.ok()) return report(target.error());
     const SystemClock clock;
@@ -146,18 +160,21 @@ int BenchFanout::run() {
     const double session_bytes = target->pid ? (process_resident_bytes(target->pid) - resident) / connections : 0;
 
     BenchPublisher publisher({.url = publish_url.empty() ? target->http + "/api/v1/streams/bench/events" : publish_url,
-                              .token = token, .message_bytes = size, .rate = rate}, clock);
-    const auto delivered_all = [&] { return reach(clock, publisher.acknowledged() * connections, [&] { return subscribers.delivered(); }); };
+                              .token = token, .message_bytes = size, .rate = rate, .ahead_max = ahead,
+                              .received = [&] { return subscribers.delivered() / good_ones; }}, clock);
+    const auto delivered_all = [&] { return reach(clock, publisher.acknowledged() * good_ones, [&] { return subscribers.delivered(); }); };
     bool good = publisher.publish(std::max<std::uint64_t>(1, static_cast<std::uint64_t>(rate * warm_up)), BenchPublisher::Measured::no, bench_interrupted);
     good = good && delivered_all();
     const std::uint64_t warm = publisher.acknowledged(), warm_requests = publisher.requests(), warm_delivered = subscribers.delivered();
     const auto sends = good ? sends_of(*this, *target, client) : std::nullopt;
     const double cpu = target->pid ? process_cpu_ns(target->pid) : 0, load_cpu = subscribers.cpu_ns();
+    const double resident_before = target->pid ? process_resident_bytes(target->pid) : 0;
     const Duration start = clock.monotonic();
     good = good && publisher.publish(std::max<std::uint64_t>(1, static_cast<std::uint64_t>(rate * seconds)), BenchPublisher::Measured::yes, bench_interrupted);
     const bool all = good && delivered_all();
     const double took = static_cast<double>((clock.monotonic() - start).count()) / 1e6;
     const double server_cpu = target->pid ? process_cpu_ns(target->pid) - cpu : 0, subscribers_cpu = subscribers.cpu_ns() - load_cpu;
+    const double grown = target->pid ? process_resident_bytes(target->pid) - resident_before : 0;
     const auto sends_after = good ? sends_of(*this, *target, client) : std::nullopt;
     const std::uint64_t events = publisher.acknowledged() - warm, requests = publisher.requests() - warm_requests;
     subscribers.finish(head + publisher.acknowledged());
@@ -178,6 +195,7 @@ int BenchFanout::run() {
         writer.member("requests", requests).member("refusals", publisher.refusals()).member("seconds", took).member("deliveries", deliveries);
         writer.member("deliveries_per_second", deliveries / took).member("p50_ms", latency.quantile_ms(0.5)).member("p99_ms", latency.quantile_ms(0.99));
         writer.member("p999_ms", latency.quantile_ms(0.999)).member("missing", total.missing).member("duplicates", total.duplicates).member("lost", total.lost.load());
+        writer.member("stalled", load.stalled).member("slow", load.slow).member("slow_lost", total.slow_lost).member("memory_grown_bytes", grown);
         writer.member("server_cpu_ns_per_delivery", per_delivery).member("server_cores", server_cpu / took / 1e9).member("deliveries_per_send", share);
         writer.member("subscribers_cores", subscribers_cpu / took / 1e9).member("bytes_per_session", session_bytes).member("machine", machine_line()).end();
         std::printf("%s\n", out.c_str());
@@ -194,13 +212,17 @@ int BenchFanout::run() {
             std::printf("; %.0f bytes a session\n", session_bytes);
         }
         std::printf("  subscribers took %.2f cores; on %s\n", subscribers_cpu / took / 1e9, machine_line().c_str());
+        if (load.stalled + load.slow > 0)
+            std::printf("  beside them %u that read nothing and %u that read a hundredth: %u of these were ended; the server grew by %.1f MB\n", load.stalled,
+                        load.slow, total.slow_lost, grown / 1e6);
         if (total.lost > 0) std::printf("  first subscriber lost: %s\n", total.problem);
     }
     return all && total.missing == 0 && total.duplicates == 0 ? exit_done : exit_failed;
 }
 
 int BenchFanout::idle() {
-    BenchSubscribers subscribers(connections, processes);
+    const std::uint32_t connections = load.connections;
+    BenchSubscribers subscribers(load);
     auto target = target_of(*this);
     if (!target.ok()) return report(target.error());
     if (!target->pid) {

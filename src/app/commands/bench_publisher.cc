@@ -41,12 +41,21 @@ bool BenchPublisher::publish(std::uint64_t events, Measured measured, const std:
             }
         }
         if (body.empty()) {
-            if (const Duration wait = due(sent) - clock_.monotonic(); wait > 0us) std::this_thread::sleep_for(std::min(wait, Duration(200ms)));
+            const bool flat_out = options_.ahead_max > 0;
+            std::size_t room = options_.events_a_request_max;
+            if (flat_out) {
+                const std::uint64_t ahead = sent_ - std::min(sent_, options_.received());
+                room = static_cast<std::size_t>(std::min<std::uint64_t>(room, options_.ahead_max - std::min(options_.ahead_max, ahead)));
+                if (room < options_.events_a_request_max / 4) room = 0;  // few large requests: what is measured is behind them
+                if (room == 0) std::this_thread::sleep_for(200us);
+            } else if (const Duration wait = due(sent) - clock_.monotonic(); wait > 0us) {
+                std::this_thread::sleep_for(std::min(wait, Duration(200ms)));
+            }
             const Duration now = clock_.monotonic();
-            for (std::size_t n = 0; sent < events && due(sent) <= now && n < options_.events_a_request_max; ++n, ++sent) {
+            for (std::size_t n = 0; sent < events && (flat_out || due(sent) <= now) && n < room; ++n, ++sent, ++sent_) {
                 JsonWriter json(body);
                 json.object().member("id", run_ + std::to_string(next_id_++)).name("data").object();
-                json.member("due_us", measured == Measured::yes ? due(sent).count() : 0).member("pad", pad_).end().end();
+                json.member("due_us", measured == Measured::no ? 0 : (flat_out ? now : due(sent)).count()).member("pad", pad_).end().end();
                 body += '\n';
             }
             if (body.empty()) continue;

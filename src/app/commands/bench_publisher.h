@@ -1,6 +1,7 @@
 #pragma once
 #include <condition_variable>
 #include <cstdint>
+#include <functional>
 #include <mutex>
 #include <string>
 #include <vector>
@@ -22,6 +23,9 @@ public:
         double rate = 50;   ///< events a second
         std::size_t under_way_max = 8;
         std::size_t events_a_request_max = 1000;
+        /// Not 0: flat out instead of at the rate, with at most so many events that `received` (by the slowest, since the start) has not reached.
+        std::uint64_t ahead_max = 0;
+        std::function<std::uint64_t()> received = nullptr;
     };
     BenchPublisher(Options options, const Clock& clock);
 
@@ -41,7 +45,7 @@ private:
     const Options options_;
     const Clock& clock_;
     const std::string run_;  ///< makes the ids of this run its own
-    std::uint64_t next_id_ = 0;
+    std::uint64_t next_id_ = 0, sent_ = 0;
     std::string pad_;
 
     std::mutex mutex_;
