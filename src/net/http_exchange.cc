@@ -227,6 +227,13 @@ void HttpExchange::finish() {
     answered();
 }
 
+void HttpExchange::cut() {
+    WEIR_ASSERT(begun_);
+    if (finished_) return;
+    gone_ = nullptr;
+    connection_.abort();
+}
+
 void HttpExchange::answered() {
     finished_ = true;
     wants_drained_ = false;

@@ -137,6 +137,8 @@ public:
     bool write(std::string_view data);
     void on_drained(std::function<void(HttpExchange&)> drained);
     void finish();
+    /// Ends the connection within the answer: the client sees that this is not all of it. After `begin`.
+    void cut();
     /// Called if the client goes before the answer is complete; not if this side ended it. The exchange is gone after it.
     void on_gone(std::function<void()> gone);
     bool begun() const noexcept { return begun_; }

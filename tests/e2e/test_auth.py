@@ -544,6 +544,28 @@ def test_a_token_taken_out_of_the_configuration_ends_its_connections(weir):
     asyncio.run(go())
 
 
+def test_an_export_under_way_is_cut_when_its_token_no_longer_holds(weir):
+    """spec.md 5: a token's end ends what it opened. The answer is cut, not finished: nobody takes the half for the whole."""
+    w = weir(BASE + tokens(admin=ADMIN, reader="streams = [\"big\"]"))
+    for part in range(40):
+        publish(w, "big", [{"id": f"{part}-{i}", "data": {"pad": "x" * 5000, "n": part * 100 + i}} for i in range(100)])
+    host, port = urllib.parse.urlsplit(w.url("/")).netloc.split(":")
+    with socket.create_connection((host, int(port)), timeout=DEADLINE) as export:
+        export.sendall(f"GET /api/v1/streams/big/events?format=ndjson&limit=1000000 HTTP/1.1\r\nHost: {host}:{port}\r\nAuthorization: Bearer reader-token\r\n\r\n".encode())
+        begun = export.recv(4096)
+        assert begun.startswith(b"HTTP/1.1 200 OK") and b"chunked" in begun
+        w.config.write_text(w.config.read_text().replace(hashed("reader-token"), hashed("another")))
+        w.process.send_signal(1)
+        until(lambda: request(w, "/api/v1/streams", "reader-token")[0] == 401, "the token is gone")
+        text = begun
+        with contextlib.suppress(ConnectionResetError):
+            while piece := export.recv(1 << 20):
+                text += piece
+    assert not text.endswith(b"0\r\n\r\n")
+    assert text.count(b'"pad"') < 4000
+    until(lambda: "auth_expired" in w.diagnostics(), "the audit line")
+
+
 def certificate(folder, name):
     cert, key = pathlib.Path(folder) / "cert.pem", pathlib.Path(folder) / "key.pem"
     subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-keyout", f"{key}.new", "-out", f"{cert}.new",

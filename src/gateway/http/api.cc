@@ -245,7 +245,7 @@ void Api::events(net::HttpExchange& exchange, const IdentityPtr& who, std::strin
     auto page = read_event_page(exchange.request(), std::move(stream));
     if (!page.ok()) return refuse(exchange, GatewayError::bad_request, page.error().message);
     page->boundary = who->permissions.filter;
-    if (page->ndjson) return NdjsonStream::start(exchange, parts_.hub.log(), parts_.pool, *std::move(page));
+    if (page->ndjson) return NdjsonStream::start(exchange, {parts_.hub.log(), parts_.pool, parts_.hub.clock()}, who, *std::move(page));
     answer_later(exchange, [this, page = *std::move(page)] { return answer_events(parts_.hub.log(), page); });
 }
 
