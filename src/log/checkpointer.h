@@ -1,10 +1,15 @@
 #pragma once
 #include <atomic>
+#include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 
 #include "base/clock.h"
+#include "base/diag.h"
+#include "base/guarded.h"
 #include "base/mailbox.h"
+#include "base/metrics.h"
 #include "base/result.h"
 #include "log/database.h"
 
@@ -15,10 +20,11 @@ namespace weir {
 ///
 /// While it works the writer goes on and the WAL grows; only when all of it is in the file does SQLite begin it anew. So it
 /// works in rounds, each of what came during the last, and leaves the writer a rest of `rest_pages` at most, whose
-/// checkpoint takes a millisecond or two (`ask` then says so). A WAL of `wal_pages_max`, when rounds cannot keep up or a
-/// reader holds them back, is the writer's to checkpoint too: all that came of that is as slow as without this thread.
+/// checkpoint takes a millisecond or two. A WAL of `wal_pages_max`, when rounds cannot keep up or a reader holds them back, is
+/// the writer's to checkpoint too: all that came of that is as slow as without this thread.
 ///
-/// Thread: `ask` is the writer's. Errors are warned of, at most one line a minute; the WAL then grows until one succeeds.
+/// Thread: `after_commit` is the writer's. Errors, of either thread, are counted and warned of, at most one line a minute:
+/// nothing is lost with them, the WAL has everything, and grows until a checkpoint succeeds.
 class Checkpointer {
 public:
     static constexpr int begin_pages = 1000;     ///< 4 MB
@@ -26,20 +32,25 @@ public:
     static constexpr int wal_pages_max = 16000;  ///< 64 MB
 
     /// `vfs` as Database::open.
-    static Result<std::unique_ptr<Checkpointer>> start(const std::string& file, const std::string& vfs, const Clock& clock);
+    static Result<std::unique_ptr<Checkpointer>> start(const std::string& file, const std::string& vfs, const Clock& clock, Metrics& metrics);
     ~Checkpointer();
 
-    /// After each commit, with the pages that are in the WAL now. True: the writer does a checkpoint itself, now.
-    bool ask(int wal_pages);
+    /// Wakes the thread when there is enough in the WAL, and does the writer's own checkpoint, over its connection, when that is due.
+    void after_commit(Database& writer);
     /// Ends a round that is under way; closes the connection. Idempotent.
     void stop();
 
 private:
-    Checkpointer(Database database, const Clock& clock) : database_(std::move(database)), clock_(clock), wake_(1) {}
+    Checkpointer(Database database, const Clock& clock, Metrics& metrics);
     void loop();
+    bool is_writers_turn(int wal_pages);
+    /// nullopt when it failed, or another connection is at it.
+    std::optional<Database::Checkpoint> checkpoint(Database& database);
 
     std::optional<Database> database_;
     const Clock& clock_;
+    Metrics::Counter& failures_;
+    Guarded<diag::RateLimiter> limiter_{diag::RateLimiter(60'000'000)};
     Mailbox<int> wake_;
     std::atomic<bool> working_{false};
     std::atomic<bool> left_a_rest_{false};

@@ -157,7 +157,7 @@ private:
 
 TEST_CASE("log: killed at a named point, every acknowledged event is there exactly once") {
     for (const char* point : {"log.before_commit", "log.after_commit", "log.merge_before_commit", "log.merge_after_commit", "log.retire_before_commit",
-                              "log.retire_after_commit"}) {
+                              "log.retire_after_commit", "log.before_checkpoint", "log.after_checkpoint"}) {
         CAPTURE(std::string(point));
         Crashes crashes;
         for (const std::uint32_t count : {1, 2, 5}) {
@@ -167,6 +167,21 @@ TEST_CASE("log: killed at a named point, every acknowledged event is there exact
         }
         CHECK(crashes.acknowledged() > 0);
     }
+}
+
+TEST_CASE("log: killed within a checkpoint, with a part of it in the file, every acknowledged event is there exactly once") {
+    Crashes crashes;
+    // The first few are the making of the file.
+    for (const std::uint64_t operation : {10, 11, 20, 40, 80, 150}) {
+        CAPTURE(operation);
+        CHECK(crashes.round(
+            [&] {
+                (void)FaultyVfs::name();
+                FaultyVfs::plan(FaultyVfs::Fault::kill, operation, 1, FaultyVfs::Files::database);
+            },
+            std::nullopt, FaultyVfs::name()));
+    }
+    CHECK(crashes.acknowledged() > 0);
 }
 
 TEST_CASE("log: killed at any write or sync of its files, checkpoints included, every acknowledged event is there exactly once") {

@@ -35,13 +35,15 @@ const char* advice_of(int sqlite) {
     }
 }
 
-Error error_of(sqlite3* database, int code, std::string_view what = {}) {
+enum class Advice : bool { none, of_commit };
+
+Error error_of(sqlite3* database, int code, std::string_view what = {}, Advice advice = Advice::of_commit) {
     const char* file = database ? sqlite3_db_filename(database, "main") : nullptr;
     std::string message = std::string("log file ") + (file ? file : "?") + ": " +
                           (database ? sqlite3_errmsg(database) : sqlite3_errstr(code)) + " (SQLite " +
                           std::to_string(database ? sqlite3_extended_errcode(database) : code) + ")";
     if (!what.empty()) message += " in \"" + std::string(what.substr(0, 60)) + "\"";
-    message += advice_of(code);
+    if (advice == Advice::of_commit) message += advice_of(code);
     return {code_of(code), std::move(message)};
 }
 
@@ -149,7 +151,7 @@ void Database::checkpoint_by_hand() {
 Result<Database::Checkpoint> Database::checkpoint() {
     Checkpoint checkpoint;
     const int code = sqlite3_wal_checkpoint_v2(database_, "main", SQLITE_CHECKPOINT_PASSIVE, &checkpoint.pages, &checkpoint.in_file);
-    if (code != SQLITE_OK) return error_of(database_, code, "checkpoint");
+    if (code != SQLITE_OK) return error_of(database_, code, {}, Advice::none);
     return checkpoint;
 }
 

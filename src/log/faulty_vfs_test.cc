@@ -9,6 +9,7 @@ namespace weir {
 namespace {
 
 std::atomic<FaultyVfs::Fault> fault{FaultyVfs::Fault::none};
+std::atomic<FaultyVfs::Files> planned_files{FaultyVfs::Files::all};
 std::atomic<std::uint64_t> counted{0}, failed{0}, first_failing{0}, failing{0};
 
 sqlite3_vfs shim;
@@ -17,13 +18,15 @@ sqlite3_io_methods methods;
 struct File {
     sqlite3_file base;
     sqlite3_file* real;
+    bool is_database;
 };
 sqlite3_file* real(sqlite3_file* file) { return reinterpret_cast<File*>(file)->real; }
 
 // SQLITE_OK, or what the operation fails with.
-int pass(bool is_sync) {
+int pass(sqlite3_file* f, bool is_sync) {
     const FaultyVfs::Fault planned = fault.load();
     if (is_sync != (planned == FaultyVfs::Fault::sync_error) && planned != FaultyVfs::Fault::kill) return SQLITE_OK;
+    if (planned_files == FaultyVfs::Files::database && !reinterpret_cast<File*>(f)->is_database) return SQLITE_OK;
     const std::uint64_t n = counted.fetch_add(1) + 1;
     if (planned == FaultyVfs::Fault::none || n < first_failing.load() || n >= first_failing.load() + failing.load()) return SQLITE_OK;
     failed.fetch_add(1);
@@ -38,7 +41,7 @@ int pass(bool is_sync) {
 int x_close(sqlite3_file* f) { return real(f)->pMethods ? real(f)->pMethods->xClose(real(f)) : SQLITE_OK; }
 int x_read(sqlite3_file* f, void* p, int n, sqlite3_int64 at) { return real(f)->pMethods->xRead(real(f), p, n, at); }
 int x_write(sqlite3_file* f, const void* p, int n, sqlite3_int64 at) {
-    if (const int code = pass(false)) {
+    if (const int code = pass(f, false)) {
         // A full disk takes a part of what it is given.
         if (n > 512) (void)real(f)->pMethods->xWrite(real(f), p, n / 2, at);
         return code;
@@ -46,11 +49,11 @@ int x_write(sqlite3_file* f, const void* p, int n, sqlite3_int64 at) {
     return real(f)->pMethods->xWrite(real(f), p, n, at);
 }
 int x_truncate(sqlite3_file* f, sqlite3_int64 size) {
-    if (const int code = pass(false)) return code;
+    if (const int code = pass(f, false)) return code;
     return real(f)->pMethods->xTruncate(real(f), size);
 }
 int x_sync(sqlite3_file* f, int flags) {
-    if (const int code = pass(true)) return code;
+    if (const int code = pass(f, true)) return code;
     return real(f)->pMethods->xSync(real(f), flags);
 }
 int x_size(sqlite3_file* f, sqlite3_int64* size) { return real(f)->pMethods->xFileSize(real(f), size); }
@@ -69,6 +72,7 @@ int x_open(sqlite3_vfs*, sqlite3_filename name, sqlite3_file* f, int flags, int*
     auto* system = static_cast<sqlite3_vfs*>(shim.pAppData);
     auto* file = reinterpret_cast<File*>(f);
     file->real = reinterpret_cast<sqlite3_file*>(file + 1);
+    file->is_database = (flags & SQLITE_OPEN_MAIN_DB) != 0;
     const int code = system->xOpen(system, name, file->real, flags, out_flags);
     file->base.pMethods = file->real->pMethods ? &methods : nullptr;
     return code;
@@ -113,8 +117,9 @@ std::string FaultyVfs::name() {
     return once ? "weir-faulty" : "";
 }
 
-void FaultyVfs::plan(Fault planned, std::uint64_t first, std::uint64_t count) {
+void FaultyVfs::plan(Fault planned, std::uint64_t first, std::uint64_t count, Files files) {
     fault = Fault::none;
+    planned_files = files;
     counted = 0;
     failed = 0;
     first_failing = first;

@@ -45,7 +45,7 @@ Result<std::unique_ptr<Writer>> Writer::start(Database database, Setup setup, Ta
                                               std::shared_ptr<Guarded<Listeners>> listeners) {
     std::unique_ptr<Writer> writer(new Writer(std::move(database), std::move(setup), tail, catalog, std::move(listeners)));
     Database& file = writer->database_;
-    WEIR_TRY(writer->checkpointer_, Checkpointer::start(file.file(), writer->setup_.vfs, *writer->setup_.clock));
+    WEIR_TRY(writer->checkpointer_, Checkpointer::start(file.file(), writer->setup_.vfs, *writer->setup_.clock, *writer->setup_.metrics));
     file.checkpoint_by_hand();
     WEIR_TRY(writer->rows_, BlockRows::prepare(file));
     WEIR_TRY(writer->streams_table_, StreamRows::prepare(file));
@@ -147,14 +147,8 @@ void Writer::loop() {
             run_task(request);
         }
         write_group(group);
-        keep_wal_small();
+        checkpointer_->after_commit(database_);
     }
-}
-
-void Writer::keep_wal_small() {
-    if (!checkpointer_->ask(database_.wal_pages())) return;
-    // Nothing is lost when it fails: the WAL has everything, and the checkpointer meets the same error and tells it.
-    (void)database_.checkpoint().ok();
 }
 
 void Writer::run_task(Request& request) {

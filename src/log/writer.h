@@ -97,7 +97,6 @@ private:
     void loop();
     void write_group(std::vector<Request>& requests);
     void run_task(Request& request);
-    void keep_wal_small();
     using Moved = std::vector<std::pair<std::string, CommitNo>>;  ///< readers of a group, with where they stood before
     Result<Committed> stage(Commit& commit, Timestamp now, std::map<Stream*, Staged>& staged, std::vector<BatchPtr>& batches, Moved& moved);
     Appended stage_append(Append& append, Stream& stream, std::map<Stream*, Staged>& staged, CommitNo commit, Timestamp time,
