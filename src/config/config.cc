@@ -5,12 +5,10 @@
 #include <sstream>
 
 #include "base/spelling.h"
-#include "config/option.h"
+#include "config/option_path.h"
 
 namespace weir {
 namespace {
-
-using Parts = std::vector<std::string>;
 
 // A configuration is written by hand; what is larger is a wrong file.
 constexpr std::uint64_t file_bytes_max = 16 * 1024 * 1024;
@@ -60,58 +58,6 @@ Value from_text(std::string_view text) {
     value.text = std::string(text);
     value.loose = true;
     return value;
-}
-
-/// What stands at a path: an option, something above options, or nothing.
-struct Match {
-    const Option* option = nullptr;
-    bool above = false;         ///< options stand below it
-    bool array_below = false;   ///< as an array of tables
-    Parts pattern;              ///< of the path itself
-    Parts names;                ///< what stands for `*` and `#`
-};
-
-Match match(const Parts& path) {
-    Match found;
-    for (const Option& option : option_table()) {
-        const Parts pattern = pattern_parts(option.path);
-        if (pattern.size() < path.size()) continue;
-        Parts names;
-        bool same = true;
-        for (std::size_t i = 0; i < path.size() && same; ++i) {
-            if (pattern[i] == "*" || pattern[i] == "#") {
-                const bool number = !path[i].empty() && path[i].size() <= 3 && path[i].find_first_not_of("0123456789") == std::string::npos;
-                same = pattern[i] == "*" || number;
-                names.push_back(path[i]);
-            } else {
-                same = pattern[i] == path[i];
-            }
-        }
-        if (!same) continue;
-        found.pattern.assign(pattern.begin(), pattern.begin() + static_cast<std::ptrdiff_t>(path.size()));
-        found.names = std::move(names);
-        if (pattern.size() == path.size()) {
-            found.option = &option;
-            return found;
-        }
-        found.above = true;
-        if (pattern[path.size()] == "#") found.array_below = true;
-    }
-    return found;
-}
-
-/// The names that may stand after `path`.
-Parts names_below(const Parts& path) {
-    Parts names;
-    const std::size_t depth = path.size();
-    for (const Option& option : option_table()) {
-        const Parts pattern = pattern_parts(option.path);
-        if (pattern.size() <= depth || pattern[depth] == "*" || pattern[depth] == "#") continue;
-        bool same = true;
-        for (std::size_t i = 0; i < depth && same; ++i) same = pattern[i] == "*" || pattern[i] == "#" || pattern[i] == path[i];
-        if (same && std::find(names.begin(), names.end(), pattern[depth]) == names.end()) names.push_back(pattern[depth]);
-    }
-    return names;
 }
 
 std::string joined(const Parts& parts) {
@@ -516,28 +462,6 @@ std::vector<std::pair<std::string, std::string>> environment_of(const char* cons
         const std::size_t equals = text.find('=');
         if (equals != std::string_view::npos) all.emplace_back(text.substr(0, equals), text.substr(equals + 1));
     }
-    return all;
-}
-
-std::vector<ConfigChange> changes(const Config& from, const Config& to) {
-    std::map<std::string, ConfigChange> found;
-    for (const Option& option : option_table()) {
-        std::map<std::string, const void*> before, after;
-        option.section->each(from.options, [&](const Parts& names, const void* owner) { before[path_of(option.path, names)] = owner; });
-        option.section->each(to.options, [&](const Parts& names, const void* owner) { after[path_of(option.path, names)] = owner; });
-        for (const auto& [path, owner] : before) {
-            const auto other = after.find(path);
-            // A section that came or went: each of its options did.
-            if (other == after.end())
-                found[path] = {path, true};
-            else if (!option.equal(owner, other->second))
-                found[path] = {path, option.when == When::restart};
-        }
-        for (const auto& [path, owner] : after)
-            if (!before.contains(path)) found[path] = {path, true};
-    }
-    std::vector<ConfigChange> all;
-    for (auto& [path, change] : found) all.push_back(std::move(change));
     return all;
 }
 
