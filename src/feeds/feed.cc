@@ -2,10 +2,10 @@
 
 #include "base/assert.h"
 #include "base/diag.h"
-#include "base/guarded.h"
 #include "event/decoder.h"
 #include "event/json.h"
 #include "event/label.h"
+#include "feeds/feed_outbox.h"
 #include "feeds/html_source.h"
 #include "feeds/http_source.h"
 #include "feeds/learned_interval.h"
@@ -19,7 +19,7 @@ namespace weir {
 namespace {
 
 constexpr std::size_t commit_bytes_max = 384 * 1024;  // of texts: leaves room for the rest of a block of 512 KiB
-constexpr Duration status_spacing = 1s, retry_spacing = 1s, clock_step_least = 1s;
+constexpr Duration status_spacing = 1s, clock_step_least = 1s;
 
 }  // namespace
 
@@ -52,24 +52,7 @@ std::unique_ptr<Source> make_source(net::Reactor& reactor, net::HttpClient* http
     return nullptr;
 }
 
-struct Feed::Core final : SourceChain::Observer, std::enable_shared_from_this<Feed::Core> {
-    /// The log's answers, from the writer's thread. It outlives the feed as long as the log still owes one.
-    struct Answers {
-        struct One {
-            std::uint64_t number;
-            Result<Committed> result;
-        };
-        Guarded<std::vector<One>> list;
-        std::mutex mutex;
-        net::Signal* signal = nullptr;  ///< null once the feed is gone
-    };
-    struct InFlight {
-        std::uint64_t number;
-        Commit commit;  ///< kept to be sent again
-        std::size_t bytes;
-        bool waiting;   ///< not with the log: refused for now, or to be tried again
-    };
-
+struct Feed::Core final : SourceChain::Observer, FeedOutbox::Owner {
     Setup setup;
     const std::string& name;
     const FeedOptions& options;
@@ -84,12 +67,10 @@ struct Feed::Core final : SourceChain::Observer, std::enable_shared_from_this<Fe
     Notes notes;
     bool dirty = false;
     std::optional<Timestamp> commit_time;  ///< of a recording
-    std::deque<InFlight> in_flight;
-    std::size_t in_flight_bytes = 0;
-    std::uint64_t commit_number = 0, connection = 0, next_id = 1;
-    std::uint64_t there_already = 0;  ///< commits of the recording that an earlier run has made
+    FeedOutbox outbox;
+    std::uint64_t connection = 0, next_id = 1;
     std::string id_prefix, source_name;
-    bool paused = false, stopping = false, is_stopped = false, started = false, is_finished = false;
+    bool stopping = false, is_stopped = false, started = false, is_finished = false;
     std::function<void()> on_stopped;
 
     Counts counts;
@@ -98,7 +79,7 @@ struct Feed::Core final : SourceChain::Observer, std::enable_shared_from_this<Fe
     Timestamp started_at;
     std::uint64_t rejected_shown = 0;
     SpacedLines state_lines{[](diag::Level level, const std::string& line) { if (diag::enabled(level)) diag::write(level, line); }};
-    diag::RateLimiter rejection_lines{1'000'000}, log_lines{1'000'000};
+    diag::RateLimiter rejection_lines{1'000'000};
     Timestamp wall_seen;
     Duration monotonic_seen{0};
     std::optional<Duration> status_posted;
@@ -107,15 +88,13 @@ struct Feed::Core final : SourceChain::Observer, std::enable_shared_from_this<Fe
     std::array<std::uint64_t, 6> recent{};
     std::int64_t recent_stretch = 0;
 
-    std::shared_ptr<Answers> answers = std::make_shared<Answers>();
-    net::Signal answered;
-    net::Timer check_timer, retry_timer;
+    net::Timer check_timer;
     net::TurnHook end_of_turn;
 
     Metrics::Counter *m_messages = nullptr, *m_readings = nullptr, *m_reconnects = nullptr, *m_standby = nullptr, *m_duplicates = nullptr, *m_dropped = nullptr;
     Metrics::Gauge* m_connected = nullptr;
 
-    Core(Setup s, Decoder d, std::vector<std::unique_ptr<Source>> sources)
+    Core(Setup s, Decoder d, std::vector<std::unique_ptr<Source>> sources, std::uint64_t there_already)
         : setup(std::move(s)),
           name(setup.name),
           options(setup.options),
@@ -124,11 +103,9 @@ struct Feed::Core final : SourceChain::Observer, std::enable_shared_from_this<Fe
           label(options.label),
           chain(clock, SourceChain::limits(options, Duration(0)), std::move(sources), *this),
           process_start(clock.now().micros()),
-          answered(*setup.reactor, [this] { take_answers(); }),
+          outbox({name, options.stream.empty() ? name : options.stream, setup.log, setup.reactor, setup.progress, there_already, setup.in_flight_bytes_max}, *this),
           check_timer(*setup.reactor, [this] { check(); }),
-          retry_timer(*setup.reactor, [this] { send_waiting(); }),
           end_of_turn(*setup.reactor, [this] { if (setup.times == Times::log) flush(); }) {
-        answers->signal = &answered;
         new_connection();
         if (!setup.metrics) return;
         const Metrics::Labels labels{{"feed", name}};
@@ -141,11 +118,6 @@ struct Feed::Core final : SourceChain::Observer, std::enable_shared_from_this<Fe
         m_dropped = &m.counter("weir_feed_dropped_total", "Events that the log refused for good.", labels);
         m_connected = &m.gauge("weir_feed_connected", "1 while the feed is live, degraded or polled.", labels);
     }
-    ~Core() {
-        std::lock_guard lock(answers->mutex);
-        answers->signal = nullptr;
-    }
-
     void new_connection() {
         ++connection;
         next_id = 1;
@@ -226,7 +198,7 @@ struct Feed::Core final : SourceChain::Observer, std::enable_shared_from_this<Fe
     void on_time(Timestamp now) override {
         if (setup.times != Times::recorded) return;
         commit_time = now;
-        submit({}, {});  // a tick
+        outbox.send({}, {}, now);  // a tick
     }
 
     void on_finished() override {
@@ -309,112 +281,29 @@ struct Feed::Core final : SourceChain::Observer, std::enable_shared_from_this<Fe
         if (!label.empty())
             for (const EventView event : all) diag::info("feed " + name + ": " + label.of(event.data));
         // A message above the size of a commit is spread over several; the notes go with the first.
-        if (all.text_bytes() <= commit_bytes_max) return submit(std::move(all), std::move(told));
+        const auto at = setup.times == Times::recorded ? commit_time : std::nullopt;
+        if (all.text_bytes() <= commit_bytes_max) return outbox.send(std::move(all), std::move(told), at);
         EventList part;
         for (const EventView event : all) {
-            if (!part.empty() && part.text_bytes() + event.data.size() + 1024 > commit_bytes_max) {
-                submit(std::move(part), std::move(told));
-                part = {};
-                told = {};
-            }
+            if (!part.empty() && part.text_bytes() + event.data.size() + 1024 > commit_bytes_max) outbox.send(std::exchange(part, {}), std::exchange(told, {}), at);
             part.add(event);
         }
-        submit(std::move(part), std::move(told));
+        outbox.send(std::move(part), std::move(told), at);
     }
 
-    void submit(EventList list, Notes told) {
-        if (++commit_number <= there_already) return;
-        InFlight one{commit_number, {}, list.text_bytes() + 256, true};
-        one.commit.appends.push_back({options.stream.empty() ? name : options.stream, std::move(list), std::move(told)});
-        if (setup.times == Times::recorded) one.commit.at = commit_time;
-        if (!setup.progress.empty()) count(one);
-        in_flight_bytes += one.bytes;
-        in_flight.push_back(std::move(one));
-        send_waiting();
+    void on_pressure(bool is_full) override {
+        status_changed = true;
+        is_full ? chain.pause() : chain.resume();
     }
 
-    /// Its place in the recording: what is sent behind a commit that the log could not write is refused too, and sent again in order.
-    void count(InFlight& one) const {
-        one.commit.reader = setup.progress;
-        one.commit.position = CommitNo{one.number};
-        one.commit.expected_position = CommitNo{one.number - 1};
-    }
-
-    /// Hands the log what waits, in order, as far as it takes it.
-    void send_waiting() {
-        for (auto& one : in_flight) {
-            if (!one.waiting) continue;
-            Commit copy = one.commit;
-            const bool taken = setup.log->try_submit(copy, [answers = answers, number = one.number](Result<Committed> result) {
-                answers->list.with([&](auto& list) { list.push_back({number, std::move(result)}); });
-                std::lock_guard lock(answers->mutex);
-                if (answers->signal) answers->signal->raise();
-            });
-            if (!taken) {
-                retry_timer.start(5ms);
-                break;
-            }
-            one.waiting = false;
-        }
-        press_back();
-    }
-
-    void press_back() {
-        const bool full = in_flight_bytes > setup.in_flight_bytes_max || (!in_flight.empty() && in_flight.back().waiting && in_flight.size() > 64);
-        if (full && !paused) {
-            paused = true;
-            status_changed = true;
-            chain.pause();
-            if (log_lines.admit(clock.monotonic().count())) diag::warn("feed " + name + ": the log is behind; reading pauses, nothing is lost");
-        } else if (paused && in_flight_bytes <= setup.in_flight_bytes_max / 2 && (in_flight.empty() || !in_flight.back().waiting)) {
-            paused = false;
-            status_changed = true;
-            chain.resume();
+    void on_appended(const Committed& committed) override {
+        for (const auto& appended : committed.appended) {
+            counts.duplicates += appended.duplicates;
+            if (m_duplicates && appended.duplicates) m_duplicates->add(appended.duplicates);
         }
     }
 
-    void take_answers() {
-        auto taken = answers->list.with([](auto& list) { return std::exchange(list, {}); });
-        for (auto& answer : taken) {
-            const auto one = std::find_if(in_flight.begin(), in_flight.end(), [&](const InFlight& f) { return f.number == answer.number; });
-            if (one == in_flight.end()) continue;
-            if (answer.result.ok()) {
-                for (const auto& appended : answer.result->appended) {
-                    counts.duplicates += appended.duplicates;
-                    if (m_duplicates && appended.duplicates) m_duplicates->add(appended.duplicates);
-                }
-            } else if (answer.result.error().code == "stale_position" && !stopping) {
-                one->waiting = true;
-                retry_timer.start(retry_spacing);
-                continue;
-            } else if (answer.result.error().code == "disk_full" || answer.result.error().code == "io_error") {
-                one->waiting = true;
-                retry_timer.start(retry_spacing);
-                if (log_lines.admit(clock.monotonic().count()))
-                    diag::error("feed " + name + ": the log could not write (" + answer.result.error().message + "); tried again in 1s, nothing is lost");
-                if (stopping) drop(*one, answer.result.error());
-                else continue;
-            } else {
-                drop(*one, answer.result.error());
-                if (!setup.progress.empty() && !stopping && answer.result.error().code != "closed") {
-                    // Its place in the count is kept without it.
-                    one->commit = {};
-                    count(*one);
-                    one->waiting = true;
-                    retry_timer.start(Duration(0));
-                    continue;
-                }
-            }
-            in_flight_bytes -= one->bytes;
-            in_flight.erase(one);
-        }
-        press_back();
-        finish_stop();
-    }
-
-    void drop(const InFlight& one, const Error& error) {
-        if (one.commit.appends.empty()) return;
-        const auto& list = one.commit.appends.front().events;
+    void on_dropped(const EventList& list, const Error& error) override {
         counts.dropped += list.size();
         if (m_dropped) m_dropped->add(list.size());
         diag::error("feed " + name + ": " + std::to_string(list.size()) + " events were not stored: " + error.message);
@@ -431,11 +320,13 @@ struct Feed::Core final : SourceChain::Observer, std::enable_shared_from_this<Fe
         dirty = true;
     }
 
+    void on_answers() override { finish_stop(); }
+
     // ---- time
 
     void check() {
         if (is_stopped) return;
-        take_answers();
+        outbox.take_answers();
         state_lines.due(clock.monotonic());
         if (!stopping) {
             chain.check();
@@ -495,6 +386,7 @@ struct Feed::Core final : SourceChain::Observer, std::enable_shared_from_this<Fe
         on_stopped = std::move(done);
         if (stopping) return finish_stop();
         stopping = true;
+        outbox.stop();
         if (started) {
             chain.stop();
             if (setup.times == Times::log) notes.feed_states.push_back({name, "down", "stopped", "", clock.now(), "weir stopped"});
@@ -507,10 +399,9 @@ struct Feed::Core final : SourceChain::Observer, std::enable_shared_from_this<Fe
     void finish_stop() {
         if (!stopping || is_stopped) return;
         flush();
-        if (!in_flight.empty()) return;
+        if (!outbox.empty()) return;
         is_stopped = true;
         check_timer.cancel();
-        retry_timer.cancel();
         post_status();
         if (const auto call = std::exchange(on_stopped, nullptr)) call();
     }
@@ -561,7 +452,7 @@ struct Feed::Core final : SourceChain::Observer, std::enable_shared_from_this<Fe
         for (const auto& [reason, n] : rejected_by_reason) json.member(reason, n);
         json.end();
         json.member("unwanted", counts.unwanted).member("standby", counts.standby).member("duplicates", counts.duplicates).member("dropped", counts.dropped);
-        json.member("reconnects", counts.reconnects > 0 ? counts.reconnects - 1 : 0).member("paused", paused);
+        json.member("reconnects", counts.reconnects > 0 ? counts.reconnects - 1 : 0).member("paused", outbox.is_full());
         maybe("last_reading", last_reading);
         json.end();
         return out;
@@ -590,15 +481,14 @@ Result<std::unique_ptr<Feed>> Feed::make(Setup setup) {
         WEIR_TRY(const auto position, setup.log->position(setup.progress));
         there_already = position.value_or(CommitNo{}).value;
     }
-    auto core = std::make_shared<Core>(std::move(setup), std::move(*decoder), std::move(sources));
-    core->there_already = there_already;
+    auto core = std::make_shared<Core>(std::move(setup), std::move(*decoder), std::move(sources), there_already);
     return std::unique_ptr<Feed>(new Feed(std::move(core)));
 }
 
 void Feed::start() { core_->start(); }
 void Feed::stop(std::function<void()> done) { core_->stop(std::move(done)); }
 bool Feed::stopped() const { return core_->is_stopped; }
-bool Feed::finished() const { return core_->is_finished && core_->in_flight.empty(); }
+bool Feed::finished() const { return core_->is_finished && core_->outbox.empty(); }
 const Feed::Counts& Feed::counts() const { return core_->counts; }
 std::string Feed::status_json() const { return core_->status_json(); }
 
