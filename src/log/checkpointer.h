@@ -21,7 +21,7 @@ namespace weir {
 /// While it works the writer goes on and the WAL grows; only when all of it is in the file does SQLite begin it anew. So it
 /// works in rounds, each of what came during the last, and leaves the writer a rest of `rest_pages` at most, whose
 /// checkpoint takes a millisecond or two. A WAL of `wal_pages_max`, when rounds cannot keep up or a reader holds them back, is
-/// the writer's to checkpoint too: all that came of that is as slow as without this thread.
+/// the writer's to checkpoint too, once the round that is under way is over: all that came of that is as slow as without this thread.
 ///
 /// Thread: `after_commit` is the writer's. Errors, of either thread, are counted and warned of, at most one line a minute:
 /// nothing is lost with them, the WAL has everything, and grows until a checkpoint succeeds.
@@ -45,11 +45,12 @@ private:
     void loop();
     bool is_writers_turn(int wal_pages);
     /// nullopt when it failed, or another connection is at it.
-    std::optional<Database::Checkpoint> checkpoint(Database& database);
+    std::optional<Database::Checkpoint> checkpoint(Database& database, Metrics::Counter& count);
 
     std::optional<Database> database_;
     const Clock& clock_;
-    Metrics::Counter& failures_;
+    Metrics::Counter &by_thread_, &by_writer_, &failures_;
+    Guarded<bool> one_at_a_time_{false};  ///< SQLite would turn the second away, and the WAL had no bound
     Guarded<diag::RateLimiter> limiter_{diag::RateLimiter(60'000'000)};
     Mailbox<int> wake_;
     std::atomic<bool> working_{false};

@@ -43,6 +43,7 @@ public:
         for (std::uint64_t i = 0; i < megabytes * 4; ++i) commit();
     }
     void commit() { must(log_->commit(commit_of("s", {{std::to_string(++events_), "", text_}}))); }
+    std::uint64_t checkpoints(const char* by) { return metrics_.counter("weir_log_checkpoints_total", "", {{"by", by}}).value(); }
     std::uint64_t failures() { return metrics_.counter("weir_log_checkpoint_failures_total", "").value(); }
     std::uint64_t wal_bytes() const { return std::filesystem::file_size(log_file(folder_.path()) + "-wal"); }
     const std::string& folder() const { return folder_.path(); }
@@ -65,6 +66,10 @@ TEST_CASE("log: the write-ahead log stays below its bound while events come with
         load.write(20);
         CHECK(load.wal_bytes() <= wal_bytes_max);
     }
+    // The thread does the work: a round or more for each small rest that it leaves to the writer.
+    CHECK(load.checkpoints("checkpointer") > 0);
+    CHECK(load.checkpoints("writer") <= load.checkpoints("checkpointer"));
+    CHECK(load.failures() == 0);
     load.close();
     CHECK_FALSE(std::filesystem::exists(log_file(load.folder()) + "-wal"));
     auto report = verify_log(load.folder());

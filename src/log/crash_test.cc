@@ -163,7 +163,7 @@ TEST_CASE("log: killed at a named point, every acknowledged event is there exact
         for (const std::uint32_t count : {1, 2, 5}) {
             CAPTURE(count);
             // A point that is never reached would prove nothing.
-            CHECK(crashes.round([&] { failpoint::arm(point, count); }));
+            CHECK(crashes.round([&] { failpoint::arm(point, count); }, std::nullopt, {}, 100'000));
         }
         CHECK(crashes.acknowledged() > 0);
     }
@@ -179,7 +179,7 @@ TEST_CASE("log: killed within a checkpoint, with a part of it in the file, every
                 (void)FaultyVfs::name();
                 FaultyVfs::plan(FaultyVfs::Fault::kill, operation, 1, FaultyVfs::Files::database);
             },
-            std::nullopt, FaultyVfs::name()));
+            std::nullopt, FaultyVfs::name(), 100'000));
     }
     CHECK(crashes.acknowledged() > 0);
 }

@@ -152,6 +152,8 @@ Result<Database::Checkpoint> Database::checkpoint() {
     Checkpoint checkpoint;
     const int code = sqlite3_wal_checkpoint_v2(database_, "main", SQLITE_CHECKPOINT_PASSIVE, &checkpoint.pages, &checkpoint.in_file);
     if (code != SQLITE_OK) return error_of(database_, code, {}, Advice::none);
+    // To a connection that has read nothing yet the file has no WAL, and its checkpoint would do nothing and say it was good.
+    if (checkpoint.pages < 0) return Error{"io_error", "log file " + file_ + ": a checkpoint over a connection that does not know the write-ahead log"};
     return checkpoint;
 }
 

@@ -105,7 +105,8 @@ public:
         int in_file = 0;  ///< of them, in the file; all: the next commit begins the WAL anew
     };
     /// Moves what is in the WAL into the file and syncs both, as far as no reader still needs the file as it is. Nobody waits
-    /// for it, commits of other connections go on meanwhile. Errors: as above; `locked` while another connection does it.
+    /// for it, commits of other connections go on meanwhile. The connection must have read something before.
+    /// Errors: as above; `locked` while another connection does it.
     Result<Checkpoint> checkpoint();
 
 private:
