@@ -1,12 +1,11 @@
 #include "log/block.h"
 
-#include <charconv>
-
 #include <xxhash.h>
 #include <zstd.h>
 
 #include "base/assert.h"
 #include "log/block_checksum.h"
+#include "log/block_columns.h"
 #include "log/bytes.h"
 
 namespace weir {
@@ -48,181 +47,6 @@ std::uint64_t checksum_of(const BlockHeader& h, std::string_view body) {
 
 namespace {
 
-// ---- a column of short texts that repeat: the different ones once, then each event's number among them.
-class Dictionary {
-public:
-    explicit Dictionary(std::size_t events) { numbers_.reserve(events); }
-
-    void add(std::string_view text) {
-        // Types and sources hardly change within a block, so most events stop here.
-        if (!texts_.empty() && texts_[last_] == text) {
-            numbers_.push_back(last_);
-            return;
-        }
-        const auto [it, is_new] = known_.try_emplace(text, static_cast<std::uint32_t>(texts_.size()));
-        if (is_new) texts_.push_back(text);
-        last_ = it->second;
-        numbers_.push_back(last_);
-    }
-    void write(ByteWriter& w) const {
-        w.number(texts_.size());
-        for (const auto text : texts_) w.text(text);
-        if (texts_.size() > 1)
-            for (const auto number : numbers_) w.number(number);
-    }
-    const std::vector<std::string_view>& texts() const { return texts_; }
-
-private:
-    std::vector<std::string_view> texts_;
-    std::vector<std::uint32_t> numbers_;
-    std::unordered_map<std::string_view, std::uint32_t> known_;
-    std::uint32_t last_ = 0;
-};
-
-struct TextColumn {
-    std::vector<std::string_view> texts;
-    std::vector<std::uint32_t> numbers;  // empty: all are number 0
-
-    std::string_view operator[](std::size_t i) const { return texts[numbers.empty() ? 0 : numbers[i]]; }
-
-    static TextColumn read(ByteReader& r, std::uint64_t count) {
-        TextColumn column;
-        const std::uint64_t different = r.number();
-        if (different > count || (count > 0 && different == 0)) {
-            r.fail();
-            return column;
-        }
-        column.texts.reserve(different);
-        for (std::uint64_t i = 0; i < different; ++i) {
-            column.texts.push_back(r.text());
-            if (column.texts.back().size() > 255) r.fail();
-        }
-        if (different > 1) {
-            column.numbers.resize(count);
-            for (auto& number : column.numbers) {
-                const std::uint64_t n = r.number();
-                if (n >= different) r.fail();
-                number = r.failed() ? 0 : static_cast<std::uint32_t>(n);
-            }
-        }
-        return column;
-    }
-};
-
-// ---- ids: runs that count upwards (`pools/17/4711`, `pools/17/4712`, ...), and texts as they are between them.
-struct CountedId {
-    std::string_view prefix;
-    std::uint64_t number = 0;
-    bool counted = false;
-};
-
-CountedId parse_counted(std::string_view id) {
-    std::size_t digits = id.size();
-    while (digits > 0 && id.size() - digits < 18 && id[digits - 1] >= '0' && id[digits - 1] <= '9') --digits;
-    // A leading zero would not be printed again.
-    while (digits < id.size() && id[digits] == '0' && digits + 1 < id.size()) ++digits;
-    if (digits == id.size()) return {};
-    CountedId counted{id.substr(0, digits), 0, true};
-    std::from_chars(id.data() + digits, id.data() + id.size(), counted.number);
-    return counted;
-}
-
-class IdRuns {
-public:
-    void add(std::string_view id) {
-        const CountedId c = parse_counted(id);
-        if (c.counted && !runs_.empty()) {
-            Run& run = runs_.back();
-            if (run.head.counted && run.head.number + run.count == c.number && run.head.prefix == c.prefix) {
-                ++run.count;
-                return;
-            }
-        }
-        runs_.push_back({c, id, 1});
-    }
-    // Neighbouring runs of one become one run of plain texts: a prefix each would cost more.
-    void write(ByteWriter& w) const {
-        std::size_t i = 0;
-        while (i < runs_.size()) {
-            if (runs_[i].count > 1) {
-                w.byte(1);
-                w.text(runs_[i].head.prefix);
-                w.number(runs_[i].head.number);
-                w.number(runs_[i].count);
-                ++i;
-                continue;
-            }
-            std::size_t end = i;
-            while (end < runs_.size() && runs_[end].count == 1) ++end;
-            w.byte(0);
-            w.number(end - i);
-            for (; i < end; ++i) w.text(runs_[i].text);
-        }
-    }
-
-private:
-    struct Run {
-        CountedId head;
-        std::string_view text;
-        std::uint64_t count;
-    };
-    std::vector<Run> runs_;
-};
-
-/// Calls `each(id)` for every id of the column.
-template <class Each>
-void read_ids(ByteReader& r, std::uint64_t count, Each&& each) {
-    std::string text;
-    std::uint64_t given = 0;
-    while (given < count && !r.failed()) {
-        const std::uint8_t kind = r.byte();
-        if (kind == 1) {
-            const std::string_view prefix = r.text();
-            const std::uint64_t first = r.number(), run = r.number();
-            if (prefix.size() > 254 || run > count - given || run == 0) {
-                r.fail();
-                return;
-            }
-            text.assign(prefix);
-            for (std::uint64_t i = 0; i < run; ++i) {
-                char digits[20];
-                const auto end = std::to_chars(digits, digits + 20, first + i).ptr;
-                text.resize(prefix.size());
-                text.append(digits, end);
-                if (text.size() > 255) {
-                    r.fail();
-                    return;
-                }
-                each(std::string_view(text));
-            }
-            given += run;
-        } else if (kind == 0) {
-            const std::uint64_t run = r.number();
-            if (run > count - given || run == 0) {
-                r.fail();
-                return;
-            }
-            for (std::uint64_t i = 0; i < run; ++i) {
-                const std::string_view id = r.text();
-                if (id.size() > 255) r.fail();
-                if (r.failed()) return;
-                each(id);
-            }
-            given += run;
-        } else {
-            r.fail();
-        }
-    }
-}
-
-/// Fails the reader on a moment that no event can have. Unsigned: in a damaged block the sum may overflow.
-Timestamp moment_after(Timestamp base, std::uint64_t micros, ByteReader& r) {
-    const auto t = Timestamp::from_micros(static_cast<std::int64_t>(static_cast<std::uint64_t>(base.micros()) + micros));
-    if (t >= Timestamp::min() && t <= Timestamp::max()) return t;
-    r.fail();
-    return base;
-}
-
 struct Mark {
     std::uint64_t events = 0;
     CommitNo commit;
@@ -260,12 +84,6 @@ std::vector<Mark> read_marks(ByteReader& r, const BlockHeader& h) {
     for (auto& m : marks) m.notes_bytes = r.number();
     if (events != h.count || events > r.left() || commit != h.last_commit || time != h.last_commit_time) r.fail();
     return marks;
-}
-
-std::vector<Timestamp> read_times(ByteReader& r, std::uint64_t count, Timestamp base) {
-    std::vector<Timestamp> times(count);
-    for (auto& time : times) time = base = moment_after(base, static_cast<std::uint64_t>(r.integer()), r);
-    return times;
 }
 
 Error damaged(const BlockHeader& h, std::string_view what) {
