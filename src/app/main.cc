@@ -3,6 +3,7 @@
 
 #include "app/commands/commands.h"
 #include "app/version.h"
+#include "base/heap.h"
 
 namespace {
 
@@ -49,6 +50,7 @@ int unknown_verb(std::string_view verb) {
 }  // namespace
 
 int main(int argc, char** argv) {
+    weir::heap::arrange();
     if (argc < 2) {
         print_help();
         return weir::exit_misused;

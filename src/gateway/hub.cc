@@ -1,9 +1,8 @@
 #include "gateway/hub.h"
 
-#include <malloc.h>
-
 #include "base/assert.h"
 #include "base/diag.h"
+#include "base/heap.h"
 #include "event/cbor.h"
 #include "event/json.h"
 #include "gateway/auth/audit.h"
@@ -18,6 +17,7 @@ namespace weir {
 namespace {
 
 constexpr std::size_t kEventsPerTurn = 4096;   ///< between two of them sessions send, and sockets are read
+constexpr std::size_t kHandshakeBytes = 4096;  ///< a rush of clients leaves the heap so much larger than their sessions need, each
 constexpr std::size_t kDeflateBytesMin = 128;  ///< smaller frames hardly shrink
 
 /// 64 bits of a canonical subscription. FNV-1a; http://www.isthe.com/chongo/tech/comp/fnv
@@ -87,6 +87,7 @@ Session& Hub::open(Dialect& dialect, IdentityPtr identity) {
     Session& session = sessions_.emplace(*this, dialect, number, std::move(identity));
     parts_.sessions.fetch_add(1, std::memory_order_relaxed);
     ++opened_;
+    heap::let_go(kHandshakeBytes);
     return session;
 }
 
@@ -781,12 +782,7 @@ void Hub::sweep() {
         audit(Audit::note, {.what = "auth_expired", .peer = session->connection().peer().to_text(), .who = session->identity()->name});
         session->end(GatewayError::auth_expired, Drop::closed);
     }
-    // The handshakes of a rush of clients leave the heap larger than their sessions need.
-    if (opened_ == opened_before_ && opened_ - opened_trimmed_ >= 1000) {
-        ::malloc_trim(0);
-        opened_trimmed_ = opened_;
-    }
-    opened_before_ = opened_;
+    (void)heap::settle();
     send_waiting_history();
     // Should every session that was marked have ended before it could write, nothing else would say so.
     flush_pending_ = false;

@@ -247,7 +247,6 @@ private:
     PagedTable<Session> sessions_;  ///< by the low half of their numbers
     std::uint32_t next_generation_ = 1;
     std::uint64_t opened_ = 0, history_reads_ = 0;
-    std::uint64_t opened_before_ = 0, opened_trimmed_ = 0;  ///< at the last sweep; when memory was given back last
 
     CommitNo position_;        ///< read up to here
     Timestamp handed_out_;

@@ -39,20 +39,22 @@ void BlockCache::put(std::int64_t body, Batches batches, std::size_t bytes) {
     });
 }
 
-bool BlockCache::forget_unused() {
+std::size_t BlockCache::forget_unused() {
     std::list<Entry> left;  // destroyed outside the lock
+    std::size_t bytes = 0;
     state_.with([&](State& s) {
         for (auto entry = s.entries.begin(); entry != s.entries.end();) {
             const auto next = std::next(entry);
             if (!std::exchange(entry->used, false)) {
-                s.bytes -= entry->bytes;
+                bytes += entry->bytes;
                 s.by_body.erase(entry->body);
                 left.splice(left.end(), s.entries, entry);
             }
             entry = next;
         }
+        s.bytes -= bytes;
     });
-    return !left.empty();
+    return bytes;
 }
 
 // One read transaction: header, body and the stream's own row are of one moment, whatever merging and retention do meanwhile.

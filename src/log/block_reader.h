@@ -17,8 +17,8 @@ public:
 
     Batches find(std::int64_t body);
     void put(std::int64_t body, Batches batches, std::size_t bytes);
-    /// Lets go of what nobody has asked for since the last call. True if there was something.
-    bool forget_unused();
+    /// Lets go of what nobody has asked for since the last call: how many bytes.
+    std::size_t forget_unused();
 
 private:
     struct Entry {

@@ -138,6 +138,8 @@ Result<std::optional<std::string>> Database::text(std::string_view sql) {
     return std::optional<std::string>(statement.text(0));
 }
 
+void Database::shrink() { sqlite3_db_release_memory(database_); }
+
 std::int64_t Database::changes() const { return sqlite3_changes64(database_); }
 void Database::checkpoint_by_hand() {
     // Takes the place of the hook behind wal_autocheckpoint.

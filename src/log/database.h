@@ -95,6 +95,8 @@ public:
     /// False while a transaction is open.
     bool is_idle() const;
     const std::string& file() const { return file_; }
+    /// Frees the pages that the connection holds without need: whatever comes next reads them anew.
+    void shrink();
 
     /// SQLite starts no checkpoint of its own any more when this connection commits: its owner looks at `wal_pages`.
     void checkpoint_by_hand();

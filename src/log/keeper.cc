@@ -1,10 +1,9 @@
 #include "log/keeper.h"
 
-#include <malloc.h>
-
 #include "base/assert.h"
 #include "base/diag.h"
 #include "base/failpoint.h"
+#include "base/heap.h"
 
 namespace weir {
 namespace {
@@ -55,16 +54,28 @@ Result<void> Keeper::run_once() {
 Result<void> Keeper::run_all(const Holds& holds) {
     if (!reader_) return Error{"closed", "the log is closed"};
     WEIR_TRY(const auto streams, reader_->streams().all());
-    const std::uint64_t merged_before = blocks_merged_.value();
+    merged_bytes_ = 0;
     for (const auto& stream : streams) {
         if (stopping_) break;
         WEIR_CHECK_OK(retire(stream, holds));
         if (setup_.options.merge) WEIR_CHECK_OK(merge(stream));
     }
-    // What was decoded here, and what readers needed once (at the start they look for each key's newest event), would stay with the
-    // heap as megabytes that nothing uses.
-    const bool has_forgotten = setup_.cache && setup_.cache->forget_unused();
-    if (has_forgotten || blocks_merged_.value() > merged_before) malloc_trim(0);
+    return give_memory_back();
+}
+
+// What was decoded here, what SQLite read for it, and what readers needed once (at the start they look for each key's newest event)
+// would stay as megabytes that nothing uses.
+Result<void> Keeper::give_memory_back() {
+    if (merged_bytes_ > 0) {
+        reader_->database().shrink();
+        WEIR_CHECK_OK(writer_.run([](Writer& writer) -> Result<void> {
+            writer.database().shrink();
+            return ok();
+        }));
+        heap::let_go(merged_bytes_);
+    }
+    if (setup_.readers) heap::let_go(setup_.readers->forget_unused());
+    (void)heap::settle();
     return ok();
 }
 
@@ -117,6 +128,7 @@ Result<void> Keeper::exchange(const StreamRow& stream, const std::vector<BlockRo
         WEIR_TRY(const auto decoded, reader_->batches(row, stream.name));
         batches.insert(batches.end(), decoded->begin(), decoded->end());
         bytes_before += size_of(row.header);
+        merged_bytes_ += row.header.raw_bytes;
     }
     const Block block = encode_block(stream.number, blocks.front().header.epoch, batches, setup_.options.merge_level);
     auto exchanged = writer_.run([&](Writer& writer) -> Result<void> {

@@ -9,7 +9,7 @@
 #include "base/mailbox.h"
 #include "base/metrics.h"
 #include "config/log_options.h"
-#include "log/block_reader.h"
+#include "log/block_readers.h"
 #include "log/writer.h"
 
 namespace weir {
@@ -29,10 +29,10 @@ public:
         StreamTable streams;
         const Clock* clock;
         Metrics* metrics;
-        std::shared_ptr<BlockCache> cache;  ///< of the log's readers: each round, what was not used since the last leaves it
+        std::shared_ptr<BlockReaders> readers;  ///< the log's: each round lets go of what was not used since the last
         Duration every;  ///< 0: only when `run_once` is called
     };
-    /// `reader` has no cache: what is merged is read once.
+    /// `reader` is the keeper's own, without a cache: what is merged is read once.
     Keeper(Setup setup, Writer& writer, std::unique_ptr<BlockReader> reader, const Guarded<Holds>& holds);
     ~Keeper();
 
@@ -42,6 +42,7 @@ public:
 
 private:
     Result<void> run_all(const Holds& holds);
+    Result<void> give_memory_back();
     Result<void> merge(const StreamRow& stream);
     Result<void> exchange(const StreamRow& stream, const std::vector<BlockRow>& blocks);
     Result<void> retire(const StreamRow& stream, const Holds& holds);
@@ -52,6 +53,7 @@ private:
     const Guarded<Holds>& holds_;
     std::map<std::uint32_t, CommitNo> merged_;  ///< by stream: up to here there is nothing to merge any more
     std::atomic<bool> stopping_{false};
+    std::uint64_t merged_bytes_ = 0;         ///< decoded and encoded for merging in this round
     Metrics::Counter &blocks_merged_, &events_retired_;
     Mailbox<int> stop_;
     Guarded<bool> round_{false};  ///< held for a whole round: two at once would exchange the same blocks

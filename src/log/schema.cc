@@ -58,7 +58,9 @@ Result<Database> open_for_writing(const std::string& folder, Durability durabili
         return Error{"io_error", "log folder " + folder + ": SQLite's write-ahead log does not work on this file system; use a local disk"};
     // Under `process` the WAL is not synced at each commit; a checkpoint still syncs, so that the file stays whole.
     WEIR_CHECK_OK(database.run(durability == Durability::full ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL"));
-    WEIR_CHECK_OK(database.run("PRAGMA cache_size=-8192; PRAGMA journal_size_limit=33554432"));
+    // Of what a commit touches only the right edges of some trees are touched again by the next. What a large commit needs beyond that
+    // stays in memory until it is written at once, and is free again behind it.
+    WEIR_CHECK_OK(database.run("PRAGMA cache_size=-1024; PRAGMA cache_spill=0; PRAGMA journal_size_limit=33554432"));
     if (*version == 0) {
         // One transaction, so that a crash leaves no half of a format.
         WEIR_CHECK_OK(database.run(sql({"BEGIN IMMEDIATE;", tables, "PRAGMA user_version=", std::to_string(format_version), ";COMMIT"})));
@@ -68,7 +70,7 @@ Result<Database> open_for_writing(const std::string& folder, Durability durabili
 
 Result<Database> open_for_reading(const std::string& folder, const std::string& vfs) {
     WEIR_TRY(Database database, Database::open(log_file(folder), Database::Mode::read_only, vfs));
-    WEIR_CHECK_OK(database.run("PRAGMA query_only=1; PRAGMA cache_size=-2048"));
+    WEIR_CHECK_OK(database.run("PRAGMA query_only=1; PRAGMA cache_size=-512"));
     return database;
 }
 

@@ -6,7 +6,7 @@
 #include "base/assert.h"
 #include "base/diag.h"
 #include "base/prng.h"
-#include "log/block_reader.h"
+#include "log/block_readers.h"
 #include "log/folder_lock.h"
 #include "log/keeper.h"
 #include "log/tail.h"
@@ -14,9 +14,6 @@
 
 namespace weir {
 namespace {
-
-// More readers than this at once open connections that are closed again behind them.
-constexpr std::size_t idle_readers_max = 4;
 
 std::string boot_id_of_kernel() {
     std::ifstream file("/proc/sys/kernel/random/boot_id");
@@ -40,35 +37,13 @@ struct SqliteLog::Parts {
     Guarded<Catalog> catalog;
     std::shared_ptr<Guarded<Listeners>> listeners = std::make_shared<Guarded<Listeners>>();
     std::optional<Tail> tail;
-    std::shared_ptr<BlockCache> cache;
-    Guarded<std::vector<std::unique_ptr<BlockReader>>> idle_readers;
+    std::shared_ptr<BlockReaders> readers;
     Metrics::Handle tail_gauge;
     std::unique_ptr<Writer> writer;
     Guarded<Holds> holds;
     std::unique_ptr<Keeper> keeper;
 
     Result<void> open_files();
-
-    /// Lends a connection to `use`, and keeps it for the next one.
-    template <class Use>
-    auto read(Use&& use) -> decltype(use(std::declval<BlockReader&>())) {
-        std::unique_ptr<BlockReader> reader = idle_readers.with([](auto& idle) -> std::unique_ptr<BlockReader> {
-            if (idle.empty()) return nullptr;
-            auto last = std::move(idle.back());
-            idle.pop_back();
-            return last;
-        });
-        if (!reader) {
-            auto opened = BlockReader::open(setup.options.path, setup.vfs, epochs, cache);
-            if (!opened) return std::move(opened).error();
-            reader = std::move(opened).value();
-        }
-        auto result = use(*reader);
-        idle_readers.with([&](auto& idle) {
-            if (idle.size() < idle_readers_max) idle.push_back(std::move(reader));
-        });
-        return result;
-    }
 };
 
 Result<void> SqliteLog::Parts::open_files() {
@@ -121,14 +96,14 @@ Result<void> SqliteLog::Parts::open_files() {
 
     if (!setup.metrics) setup.metrics = (own_metrics = std::make_unique<Metrics>()).get();
     tail.emplace(options.tail_bytes, row.head, std::move(next_seqs));
-    cache = std::make_shared<BlockCache>(options.tail_bytes);
+    readers = std::make_shared<BlockReaders>(options.path, setup.vfs, epochs, options.tail_bytes);
     tail_gauge = setup.metrics->computed(Metrics::Kind::gauge, "weir_log_tail_bytes", "Memory of the batches that readers near the head are served from.",
                                          {}, [this] { return static_cast<double>(tail->bytes()); });
     Writer::Setup writer_setup{options, setup.vfs, setup.clock, setup.metrics, row, static_cast<std::uint32_t>(epochs.size()), epochs.back(), std::move(streams),
                                last_body.value_or(0) + 1};
     WEIR_TRY(writer, Writer::start(std::move(database), std::move(writer_setup), *tail, catalog, listeners));
     WEIR_TRY(auto keeper_reader, BlockReader::open(options.path, setup.vfs, epochs, nullptr));
-    keeper = std::make_unique<Keeper>(Keeper::Setup{options, setup.streams, setup.clock, setup.metrics, cache, setup.keep_every}, *writer,
+    keeper = std::make_unique<Keeper>(Keeper::Setup{options, setup.streams, setup.clock, setup.metrics, readers, setup.keep_every}, *writer,
                                       std::move(keeper_reader), holds);
     return ok();
 }
@@ -148,7 +123,7 @@ SqliteLog::~SqliteLog() { stop(); }
 void SqliteLog::stop() {
     parts_->keeper->stop();
     // Idle readers first: an open connection would keep the writer's last checkpoint from emptying the WAL.
-    parts_->idle_readers.with([](auto& idle) { idle.clear(); });
+    parts_->readers->close();
     parts_->writer->stop();
 }
 
@@ -159,27 +134,27 @@ bool SqliteLog::try_submit(Commit& commit, Done done) { return parts_->writer->t
 
 Result<std::vector<BatchPtr>> SqliteLog::read(std::string_view stream, Seq from, std::size_t events_max) {
     if (auto found = parts_->tail->read(stream, from, events_max)) return *std::move(found);
-    return parts_->read([&](BlockReader& reader) { return reader.read(stream, from, events_max); });
+    return parts_->readers->lend([&](BlockReader& reader) { return reader.read(stream, from, events_max); });
 }
 
 Result<std::vector<BatchPtr>> SqliteLog::read_before(std::string_view stream, Seq before, std::size_t events_max) {
     if (auto found = parts_->tail->read_before(stream, before, events_max)) return *std::move(found);
-    return parts_->read([&](BlockReader& reader) { return reader.read_before(stream, before, events_max); });
+    return parts_->readers->lend([&](BlockReader& reader) { return reader.read_before(stream, before, events_max); });
 }
 
 Result<std::vector<BatchPtr>> SqliteLog::read_commits(const std::vector<StreamName>& streams, CommitNo after, std::size_t events_max) {
     if (auto found = parts_->tail->read_commits(streams, after, events_max)) return *std::move(found);
-    return parts_->read([&](BlockReader& reader) { return reader.read_commits(streams, after, events_max); });
+    return parts_->readers->lend([&](BlockReader& reader) { return reader.read_commits(streams, after, events_max); });
 }
 
 bool SqliteLog::in_tail(CommitNo after) { return parts_->tail->covers(after); }
 
 Result<Log::Found> SqliteLog::find(std::string_view stream, const TimeRange& range) {
-    return parts_->read([&](BlockReader& reader) { return reader.find(stream, range); });
+    return parts_->readers->lend([&](BlockReader& reader) { return reader.find(stream, range); });
 }
 
 Result<Seq> SqliteLog::seq_at(std::string_view stream, Timestamp t) {
-    return parts_->read([&](BlockReader& reader) { return reader.seq_at(stream, t); });
+    return parts_->readers->lend([&](BlockReader& reader) { return reader.seq_at(stream, t); });
 }
 
 std::vector<StreamInfo> SqliteLog::streams() {
@@ -216,10 +191,10 @@ void SqliteLog::hold_for(std::string_view reader, std::vector<StreamName> stream
     });
 }
 Result<std::optional<CommitNo>> SqliteLog::position(std::string_view reader) {
-    return parts_->read([&](BlockReader& r) { return r.position(reader); });
+    return parts_->readers->lend([&](BlockReader& r) { return r.position(reader); });
 }
 Result<std::vector<std::pair<std::string, std::string>>> SqliteLog::state(std::string_view reader) {
-    return parts_->read([&](BlockReader& r) { return r.state(reader); });
+    return parts_->readers->lend([&](BlockReader& r) { return r.state(reader); });
 }
 
 std::unique_ptr<Log::Wake> SqliteLog::on_commit(std::function<void(CommitNo)> wake) {

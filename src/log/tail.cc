@@ -38,7 +38,8 @@ void Tail::publish(const std::vector<BatchPtr>& batches, CommitNo head) {
             s.bytes += memory_of(*batch);
         }
         s.head = head;
-        while (s.bytes > bytes_max_ && !s.batches.empty()) {
+        const auto is_old = [&] { return s.bytes > idle_bytes && s.batches.back()->commit_time - s.batches.front()->commit_time > age_max; };
+        while (!s.batches.empty() && (s.bytes > bytes_max_ || is_old())) {
             const CommitNo gone = s.batches.front()->commit;
             while (!s.batches.empty() && s.batches.front()->commit == gone) {
                 BatchPtr batch = std::move(s.batches.front());

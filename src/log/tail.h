@@ -10,10 +10,14 @@ namespace weir {
 
 /// The newest batches of all streams in memory: what readers near the head are served from (decisions.md 8).
 ///
-/// Bound: bytes; the oldest whole commits leave, and their readers find them in blocks. Each answer is nullopt when it reaches
-/// behind what is here. Thread: any; the writer publishes. Cost: one lock a call, a shared pointer a batch.
+/// Bound: bytes; the oldest whole commits leave, and their readers find them in blocks. So do, above `idle_bytes`, those of more than
+/// `age_max` ago: who reads along is not so far behind, and a slow feed would fill the bound with hours that nobody asks for.
+/// Each answer is nullopt when it reaches behind what is here. Thread: any; the writer publishes. Cost: one lock a call, a shared pointer a batch.
 class Tail {
 public:
+    static constexpr Duration age_max = 5min;
+    static constexpr std::size_t idle_bytes = 1024 * 1024;
+
     /// `head`: the newest commit that is already on disk, and each stream's next seq.
     Tail(std::size_t bytes_max, CommitNo head, std::map<StreamName, Seq, std::less<>> next_seqs);
 
