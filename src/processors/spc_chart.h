@@ -136,6 +136,8 @@ public:
         analytics::PhaseOne phase1;
         std::vector<std::uint64_t> samples, excluded;  ///< ids
     };
+    /// `origin` of limits that were estimated.
+    static std::string origin_of(const Estimate& found);
     Result<Estimate> estimate(Timestamp from, Timestamp to, const analytics::PhaseOneOptions& options, std::size_t samples_max = SIZE_MAX) const;
     /// Of the readings in [from, to). Errors: those of analytics::capability; `counts_have_no_capability`.
     Result<analytics::Capability> capability(Timestamp from, Timestamp to) const;
