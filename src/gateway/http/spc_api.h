@@ -10,6 +10,7 @@
 #include "config/spc_options.h"
 #include "gateway/auth/authenticator.h"
 #include "gateway/http/answer.h"
+#include "gateway/http/spc_reader.h"
 #include "gateway/hub.h"
 #include "gateway/reader_pool.h"
 #include "net/http_server.h"
@@ -20,20 +21,19 @@ namespace weir {
 ///
 /// What changes something becomes a command: an event on `spc.in`. Who judges it is not known here; the answer is an event on
 /// `spc.answers` that names the command, and it becomes the HTTP answer (docs/decisions/0002). So of two acknowledgements at one
-/// moment on two connections the log's order tells which was first. What only reads folds the newest events of the derived streams.
+/// moment on two connections the log's order tells which was first. What only reads is SpcReader's.
 ///
 /// Thread: its reactor's; reads run on the pool. Bounds: `waiting_max` commands wait for their answer, each at most `patience`.
 class SpcApi {
 public:
-    static constexpr std::string_view input = "spc.in", samples = "spc.samples", violations = "spc.violations", characteristics = "spc.characteristics",
-                                      answers = "spc.answers";
+    static constexpr std::string_view input = "spc.in", answers = "spc.answers";
     /// Streams that only who judges writes to.
-    static std::vector<std::string_view> computed() { return {samples, violations, characteristics, answers}; }
-    static constexpr std::size_t waiting_max = 4096, samples_max = 10'000, searched_max = 200'000;
+    static std::vector<std::string_view> computed() { return {SpcReader::samples_stream, SpcReader::violations_stream, SpcReader::characteristics_stream, answers}; }
+    static constexpr std::size_t waiting_max = 4096;
     static constexpr Duration patience = 10s;
 
     SpcApi(Hub& hub, ReaderPool& pool, const SpcOptions& options, const GatewayOptions& gateway, std::uint64_t id_seed)
-        : hub_(hub), pool_(pool), options_(options), gateway_(gateway), id_seed_(id_seed) {}
+        : hub_(hub), pool_(pool), options_(options), gateway_(gateway), reader_(hub, options), id_seed_(id_seed) {}
 
     /// `rest` is the path behind `/api/v1/`. False: none of its paths. `who` has what the endpoint needs, and bounds what
     /// is shown, corrected and acknowledged, as if the rest were not there.
@@ -58,13 +58,17 @@ private:
     };
 
     void refuse(net::HttpExchange& exchange, GatewayError error, std::string_view detail = {});
-    void refuse_method(net::HttpExchange& exchange, std::string_view allowed);
+    void handle_characteristics(net::HttpExchange& exchange, const std::vector<std::string_view>& parts, const IdentityPtr& who);
+    void handle_samples(net::HttpExchange& exchange, const std::vector<std::string_view>& parts, const IdentityPtr& who);
+    void handle_violations(net::HttpExchange& exchange, const std::vector<std::string_view>& parts, const IdentityPtr& who);
+    void get_samples(net::HttpExchange& exchange, const IdentityPtr& who, std::uint64_t characteristic);
+    void get_violations(net::HttpExchange& exchange, const IdentityPtr& who);
     /// Reads a JSON object (an empty body is {}), lets `shape` make the command's data of it, and asks.
     void ask_with_body(net::HttpExchange& exchange, const IdentityPtr& who, std::string type, std::function<Json(Json)> shape, int status = 200);
     /// `ask`, if `who` sees what it is about.
     void ask_as(net::HttpExchange& exchange, const IdentityPtr& who, std::string_view type, Json data, int status = 200);
     void ask(net::HttpExchange& exchange, std::string_view type, const Json& data, int status = 200);
-    std::optional<std::pair<GatewayError, std::uint64_t>> what_is_outside(const IdentityPtr& who, Json& data);
+    // Samples in: spc_samples_in.cc.
     void post_samples(net::HttpExchange& exchange, const IdentityPtr& who);
     void answer_samples(Waiting& waiting);
     struct ReadSamples;
@@ -75,16 +79,11 @@ private:
     void answer_later(net::HttpExchange& exchange, std::function<HttpAnswer()> work);
     std::string next_command();
 
-    void get_characteristics(net::HttpExchange& exchange, const IdentityPtr& who, std::optional<std::uint64_t> id, bool limits);
-    void get_samples(net::HttpExchange& exchange, const IdentityPtr& who, std::uint64_t characteristic);
-    void get_violations(net::HttpExchange& exchange, const IdentityPtr& who, std::optional<std::uint64_t> id);
-    /// Newest first, what `who` sees, until `use` says false or enough was searched.
-    Result<void> backwards(const IdentityPtr& who, std::string_view stream, const std::function<bool(const EventView&)>& use);
-
     Hub& hub_;
     ReaderPool& pool_;
     const SpcOptions& options_;
     const GatewayOptions& gateway_;
+    SpcReader reader_;
     std::uint64_t id_seed_, next_id_ = 1;
     std::atomic<std::int64_t> last_undated_{0};  ///< microseconds: samples without a time get times of their own, in the order in which they stand
     std::unordered_map<std::string, Waiting> waiting_;                     ///< by command
