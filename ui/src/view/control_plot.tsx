@@ -5,6 +5,23 @@ import { isSpread, type ControlCharts, type Lines, type Sample } from "../contro
 import { number } from "../format.js";
 import { faded, palette } from "../palette.js";
 import { shownTheme } from "../theme.js";
+import { axis, text, valueAxis } from "./axes.js";
+
+/** What stands under the samples at `places`: the day too where it is another one than before. */
+function timesAt(clock: ZoneClock, samples: Sample[], places: number[]): string[] {
+  const first = samples[0], last = samples.at(-1);
+  const days = first && last ? clock.day(Date.parse(first.timestamp)) !== clock.day(Date.parse(last.timestamp)) : false;
+  let before = "";
+  return places.map((place) => {
+    const sample = Number.isInteger(place) ? samples[place] : undefined;
+    if (!sample) return "";
+    const time = Date.parse(sample.timestamp);
+    const day = clock.day(time);
+    const changed = days && day !== before;
+    before = day;
+    return changed ? `${day} ${clock.minute(time)}` : days ? clock.minute(time) : clock.time(time);
+  });
+}
 
 /** One control chart: zones shaded, limits as they were for each sample, points out of control marked. Samples stand side by side, as on paper. */
 export function ControlPlot({ control, clock, spread, title }: { control: ControlCharts; clock: ZoneClock; spread: boolean; title: string }) {
@@ -57,6 +74,9 @@ function columns(samples: Sample[], spread: boolean): uPlot.AlignedData {
   const lower = samples.map((s) => (!spread && !s.excluded && s.cusum ? s.cusum.lower : null));
   return [samples.map((_, i) => i), upper, at((l) => l.centre), at((l) => l.lcl), at((l) => l.ucl), lower];
 }
+
+/** Below so many pixels there is no room for numbers beside the lines. */
+const narrow = 560;
 
 type Shown = { current: { control: ControlCharts; clock: ZoneClock; spread: boolean } };
 
@@ -129,7 +149,7 @@ function options(frame: HTMLElement, tip: HTMLElement, shown: Shown): uPlot.Opti
       for (const [name, value] of [["UCL", last.ucl], ["CL", last.centre], ["LCL", last.lcl]] as const) {
         const y = plot.valToPos(value, "y", true);
         if (y < plot.bbox.top || y > plot.bbox.top + plot.bbox.height || Math.abs(y - free) < 11 * ratio) continue;
-        ctx.fillText(name, plot.bbox.left + plot.bbox.width + 5 * ratio, y);
+        ctx.fillText(plot.width < narrow ? name : `${name} ${number(value)}`, plot.bbox.left + plot.bbox.width + 5 * ratio, y);
         free = y;
       }
       ctx.restore();
@@ -181,12 +201,12 @@ function options(frame: HTMLElement, tip: HTMLElement, shown: Shown): uPlot.Opti
     }
     const l = lineOf(at!);
     const time = Date.parse(sample.timestamp);
-    const rows = [`${clock.time(time)} · sample ${sample.sample_id}`, sample.excluded ? "excluded" : `${number(l?.statistic ?? sample.value)}${spread || !sample.zone ? "" : ` · ${sample.zone.replaceAll("_", " ")}`}`];
+    const rows = [`${clock.full(time)} · sample ${sample.sample_id}`, sample.excluded ? "excluded" : `${number(l?.statistic ?? sample.value)}${spread || !sample.zone ? "" : ` · ${sample.zone.replaceAll("_", " ")}`}`];
     if (l) rows.push(`limits ${number(l.lcl)} … ${number(l.centre)} … ${number(l.ucl)} (v${sample.limits_version})`);
     tip.replaceChildren(
-      ...rows.map((text) => Object.assign(document.createElement("p"), { textContent: text })),
+      ...rows.map((row) => text("p", "", row)),
       ...control.violationsAt(sample.sample_id, spread).map((v) =>
-        Object.assign(document.createElement("p"), { className: "control-rule", textContent: `Rule ${v.rule_id}: ${v.rule_name}${v.acknowledged ? ` · acknowledged by ${v.ack_user}` : " · press to acknowledge"}` }),
+        text("p", "control-rule", `Rule ${v.rule_id}: ${v.rule_name}${v.acknowledged ? ` · acknowledged by ${v.ack_user}` : " · press to acknowledge"}`),
       ),
     );
     tip.hidden = false;
@@ -199,22 +219,21 @@ function options(frame: HTMLElement, tip: HTMLElement, shown: Shown): uPlot.Opti
     width: frame.clientWidth || 600,
     height: frame.clientHeight || 240,
     legend: { show: false },
-    padding: [8, 34, 0, 0],
+    padding: [8, (plot) => (plot.width < narrow ? 34 : 92), 0, 0],
     cursor: { y: false, sync: { key: "control" }, drag: { x: true, y: false }, points: { show: false } },
     scales: {
       x: { time: false, range: (_plot, min, max) => [(min ?? 0) - 0.5, (max ?? 1) + 0.5] },
       y: { range: (_plot, min, max) => (min === null || max === null ? [0, 1] : min === max ? [min - 1, max + 1] : [min - (max - min) * 0.08, max + (max - min) * 0.08]) },
     },
     axes: [
-      {
-        stroke: colours.text,
+      axis(frame, {
         grid: { show: false },
-        ticks: { stroke: colours.grid },
         size: 30,
-        values: (_plot, splits) => splits.map((i) => (Number.isInteger(i) && samples()[i] ? shown.current.clock.time(Date.parse(samples()[i]!.timestamp)) : "")),
         space: 90,
-      },
-      { stroke: colours.text, grid: { stroke: colours.grid, width: 1 }, ticks: { stroke: colours.grid }, size: 64, values: (_plot, splits) => splits.map((v) => number(v)) },
+        values: (_plot, splits) => timesAt(shown.current.clock, samples(), splits),
+      }),
+      // The chart below has the same width, so that samples stand under each other.
+      { ...valueAxis(frame), size: 64 },
     ],
     series: [
       {},

@@ -8,6 +8,7 @@ import { faded, isDashed, palette, seriesColour } from "../palette.js";
 import { bounds, pan, zoomBy, zoomTo } from "../range.js";
 import { align, type Gap, type Point, type Series } from "../series.js";
 import { shownTheme } from "../theme.js";
+import { axis, text, tickNumber, valueAxis } from "./axes.js";
 
 /** One key's line in the chart. `place` gives its colour. */
 export interface Line {
@@ -141,8 +142,6 @@ function drawn(line: Line, value: number): number {
 }
 
 function options(frame: HTMLElement, tip: HTMLElement, shown: { current: Shown }): uPlot.Options {
-  const colours = palette();
-  const font = `12px ${getComputedStyle(frame).fontFamily}`;
   const { lines } = shown.current;
   const series: uPlot.Series[] = [{}];
   const bands: uPlot.Band[] = [];
@@ -175,11 +174,7 @@ function options(frame: HTMLElement, tip: HTMLElement, shown: { current: Shown }
       y: { range: (_u, low, high) => valueRange(shown.current, low, high) },
     },
     axes: [
-      {
-        stroke: colours.text,
-        font,
-        grid: { stroke: colours.grid, width: 1 },
-        ticks: { show: false },
+      axis(frame, {
         size: 30,
         // A text at the very edge would be cut off.
         splits: (u, _axis, min, max) => {
@@ -190,16 +185,8 @@ function options(frame: HTMLElement, tip: HTMLElement, shown: { current: Shown }
           const step = splits.length > 1 ? splits[1]! - splits[0]! : 60_000;
           return splits.map((tick) => tickText(shown.current.dashboard.shownClock, tick, step));
         },
-      },
-      {
-        stroke: colours.text,
-        font,
-        grid: { stroke: colours.grid, width: 1 },
-        ticks: { show: false },
-        gap: 6,
-        size: (_u, values) => 16 + 7.2 * Math.max(2, ...(values ?? []).map((value) => value.length)),
-        values: (_u, splits) => splits.map((value) => tickNumber(value, splits) + (shown.current.lines[0]?.percent_of ? " %" : "")),
-      },
+      }),
+      valueAxis(frame, (value, ticks) => tickNumber(value, ticks) + (shown.current.lines[0]?.percent_of ? " %" : "")),
     ],
     cursor: {
       drag: { x: true, y: false, setScale: false },
@@ -248,14 +235,6 @@ function valueRange({ lines }: Shown, low: number | null, high: number | null): 
   if (from >= 0 && from < 0.6 * to) from = 0;
   const room = to > from ? (to - from) * 0.08 : Math.max(1, Math.abs(to) * 0.1);
   return [from === 0 ? 0 : from - room, to + room];
-}
-
-/** All ticks with as many digits behind the point as their step needs. */
-function tickNumber(value: number, ticks: number[]): string {
-  const step = ticks.length > 1 ? Math.abs(ticks[1]! - ticks[0]!) : 1;
-  // 0.25 needs one digit more than 0.2.
-  const digits = [0, 1, 2, 3, 4, 5, 6, 7, 8].find((d) => Math.abs(step - Number(step.toFixed(d))) < step * 1e-6) ?? 8;
-  return value.toLocaleString("en-GB", { minimumFractionDigits: digits, maximumFractionDigits: digits });
 }
 
 function areaFill(u: uPlot, colour: string): CanvasGradient | string {
@@ -417,13 +396,6 @@ function showTip(u: uPlot, tip: HTMLElement, shown: Shown): void {
   const width = tip.offsetWidth;
   const right = at + 14 + width < u.width;
   tip.style.transform = `translate(${Math.max(0, right ? at + 14 : at - 14 - width)}px, 8px)`;
-}
-
-function text(tag: string, name: string, content: string): HTMLElement {
-  const element = document.createElement(tag);
-  if (name) element.className = name;
-  element.textContent = content;
-  return element;
 }
 
 function spoken(shown: Shown, time: number): string {
