@@ -60,7 +60,7 @@ void append_data_rest(std::string& out, StreamType type, const EventPosition& po
         out += ",\"user_id\":";
         out += user_id(event.data);
         out += ",\"timestamp\":\"";
-        append_rfc3339(out, event.time);
+        out += to_rfc3339_short(event.time);  // as source 004 shows it; its envelope has milliseconds (decision 11)
         out += "\",\"payload\":";
         out += event.data;
         out += '}';
