@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "base/clock.h"
+#include "gateway/auth/authenticator.h"
 #include "gateway/gateway.h"
 #include "log/sqlite_log.h"
 
@@ -47,6 +48,9 @@ int main(int argc, char** argv) {
         else if (name == "compression") o.compression = value == "none" ? Compression::none : Compression::deflate;
         else if (name == "reactors") o.reactors = static_cast<std::uint32_t>(std::stoul(value));
         else if (name == "allowed_origin") o.allowed_origins = std::vector<std::string>{value};
+        else if (name == "token") o.tokens[value] = TokenOptions{.hash = Secret(hash_token(value, "5a17")), .types = {}, .streams = {}, .filter = {}, .publish = true, .acknowledge = true, .administer = true};
+        else if (name == "auth_timeout_ms") o.auth_timeout = Duration(std::stoll(value) * 1000);
+        else if (name == "ping_interval_ms") o.ping_interval = Duration(std::stoll(value) * 1000);
         else if (name == "stream") setup.streams[value];
         else if (name == "aggregations") setup.streams[value].type = StreamType::aggregations;
         else if (name == "retention_events") log_options.retention.events = std::stoull(value);
