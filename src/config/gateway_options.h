@@ -78,6 +78,10 @@ struct GatewayOptions {
     std::uint64_t session_queue_bytes = 1024 * 1024;    ///< pending for one session; then its policy acts
     std::uint64_t ring_bytes = 4 * 1024 * 1024;         ///< encoded frames kept for one audience
     std::uint32_t subscriptions_per_session = 1000;
+    std::uint32_t groups_max = 1000;                    ///< groups that share a subscription out, with members or without
+    std::uint64_t group_unacked_bytes = 4 * 1024 * 1024;  ///< handed to members of one group and not acknowledged; then it reads no more
+    Duration group_timeout = 30s;                       ///< at that bound: who acknowledges nothing for so long is closed
+    Duration group_keep = 168h;                         ///< a group without members keeps its positions for so long
 
     RequireAuth require_auth = RequireAuth::automatic;
     bool public_without_auth = false;  ///< listening off loopback without auth, on purpose

@@ -347,6 +347,14 @@ std::vector<Option> gateway_rows() {
         option("gateway.ring_bytes", &GatewayOptions::ring_bytes).bytes().range(64 * 1024, 1ll << 34).help("Encoded frames kept for one audience."),
         option("gateway.subscriptions_per_session", &GatewayOptions::subscriptions_per_session).range(1, 1'000'000).changes(When::reload)
             .help("One more is refused with an error."),
+        option("gateway.groups_max", &GatewayOptions::groups_max).range(1, 1'000'000)
+            .help("Groups that share a subscription out, with members or without. One more is refused with an error."),
+        option("gateway.group_unacked_bytes", &GatewayOptions::group_unacked_bytes).bytes().range(64 * 1024, 1ll << 32)
+            .help("Handed to the members of one group and not acknowledged. At the bound the group reads no more until they catch up."),
+        option("gateway.group_timeout", &GatewayOptions::group_timeout).range(1s, 24h)
+            .help("While its group is at that bound: a member that acknowledges nothing for so long is closed with 1013, and the others get what it has."),
+        option("gateway.group_keep", &GatewayOptions::group_keep).range(1h, 87600h)
+            .help("How long a group without members keeps its positions."),
         option("gateway.require_auth", &GatewayOptions::require_auth).env(from_004("REQUIRE_AUTH"))
             .help("`auto`: off while weir listens on loopback and no token is configured, else on."),
         option("gateway.public_without_auth", &GatewayOptions::public_without_auth).help("Listen off loopback without auth, on purpose."),

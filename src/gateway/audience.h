@@ -56,6 +56,9 @@ struct Subscription {
     /// spc, where its token is bounded: what it may see of its characteristic, asked for each event. Else null.
     std::shared_ptr<const Permissions> limits;
     std::unique_ptr<Boundary> boundary;
+    std::string group;         ///< analytics: it is shared out among the sessions that name this group; such a one has no audiences
+    bool acknowledged = false; ///< of a group: the client says when it is done with an event, else the kernel does
+    std::string shared;        ///< of a group: what its members have in common, as text
     std::string key;                   ///< all of the above as one text
     std::uint32_t users = 0;           ///< sessions that have it
     std::vector<std::unique_ptr<Audience>> audiences;  ///< one a stream

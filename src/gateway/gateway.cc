@@ -100,7 +100,7 @@ struct Gateway::Impl {
     struct Shard final : net::HttpHandler {
         Shard(Impl& g, std::uint64_t own_seed)
             : gateway(g), seed(own_seed), reactor(g.parts.clock),
-              hub({reactor, g.parts.log, g.parts.clock, g.pool, g.directory, g.setup.options, g.sessions, *g.resume, *g.authenticator}, seed),
+              hub({reactor, g.parts.log, g.parts.clock, g.pool, g.directory, g.setup.options, g.sessions, *g.resume, *g.authenticator, *g.groups}, seed),
               analytics(make_analytics_dialect(hub)), spc(make_spc_dialect(hub)),
               doors(hub, *g.authenticator, [this](net::Connection& c, const Doors::Visitor& v, const IdentityPtr& who) { admit(c, v, who); }), sweep(reactor, [this] { on_sweep(); }), measure(reactor, [this] { on_measure(); }) {}
 
@@ -180,7 +180,13 @@ struct Gateway::Impl {
                 });
             }
             doors.sweep();
-            if (gateway.shards.front().get() == this) gateway.authenticator->poll();
+            if (gateway.shards.front().get() == this) {
+                gateway.authenticator->poll();
+                for (const auto& name : gateway.groups->forget_old(gateway.parts.clock.now())) {
+                    GroupHome& home = gateway.groups->home(name);
+                    home.tell([&home, name] { home.remove(name); });
+                }
+            }
             api->sweep();
             sweep.start(1s);
         }
@@ -281,6 +287,7 @@ struct Gateway::Impl {
     std::atomic<std::uint64_t> next_own_id{1};
     std::uint64_t seed = 0;
     std::optional<ResumeTokens> resume;
+    std::unique_ptr<Groups> groups;
     net::ListenAddress bound;
     std::atomic<std::size_t> sessions{0};  ///< of all shards
     std::unique_ptr<Authenticator> authenticator;
@@ -445,6 +452,7 @@ Result<std::unique_ptr<Gateway>> Gateway::start(const Parts& parts, Setup setup)
     WEIR_TRY(auto authenticator, Authenticator::make(options, parts.clock));
     auto impl = std::make_unique<Impl>(parts, std::move(setup));
     WEIR_TRY(impl->resume, ResumeTokens::open(parts.log));
+    WEIR_TRY(impl->groups, Groups::open(parts.log, impl->setup.options));
     impl->authenticator = std::move(authenticator);
     impl->proxies = std::move(proxies);
     impl->tls = tls;
@@ -523,6 +531,12 @@ void Gateway::stop() {
         shard->server.reset();  // ends what is left; sessions leave the hub
         shard->api.reset();
     }
+    // What sessions told their groups last, and where these stand now.
+    for (bool any = true; any;) {
+        any = false;
+        for (const auto& shard : impl_->shards) any = shard->hub.group_home().settle() || any;
+    }
+    for (const auto& shard : impl_->shards) shard->hub.group_home().save_all();
 }
 
 }  // namespace weir

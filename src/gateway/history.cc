@@ -19,14 +19,24 @@ std::optional<Since::Begin> Since::begin(std::string_view stream) const {
 }
 
 HistoryReader::HistoryReader(Log& log, std::vector<HistoryRange> ranges, Frames frames) : log_(log), frames_(std::move(frames)) {
-    for (auto& range : ranges) parts_.emplace_back().range = std::move(range);
-    page_events_ = std::max(kPageEventsMin, kPageEvents / std::max<std::size_t>(1, parts_.size()));
+    for (auto& range : ranges) add(std::move(range));
+}
+
+void HistoryReader::add(HistoryRange range) {
+    parts_.emplace_back().range = std::move(range);
+    page_events_ = std::max(kPageEventsMin, kPageEvents / parts_.size());
 }
 
 std::vector<StreamName> HistoryReader::streams() const {
     std::vector<StreamName> names;
     for (const auto& part : parts_) names.push_back(part.range.stream);
     return names;
+}
+
+std::optional<Seq> HistoryReader::next(std::string_view stream) const {
+    for (const auto& part : parts_)
+        if (part.range.stream == stream && part.begun) return part.next;
+    return std::nullopt;
 }
 
 void HistoryReader::extend(std::string_view stream, Seq end, Epoch epoch) {
@@ -139,10 +149,10 @@ bool HistoryReader::fetch(Part& part, HistoryStep& step) {
     return gaps_.size() == told || step.frames.empty();
 }
 
-HistoryStep HistoryReader::step() {
+HistoryStep HistoryReader::step(std::size_t bytes_max) {
     HistoryStep step;
     bool clear = true;
-    while (clear && step.bytes.size() < kStepBytes) {
+    while (clear && step.bytes.size() < bytes_max) {
         // The part whose next batch is the oldest commit: only known when each has one.
         Part* oldest = nullptr;
         for (auto& part : parts_) {
@@ -159,7 +169,7 @@ HistoryStep HistoryReader::step() {
         }
         const Batch& batch = *oldest->batches.front();
         bool ended = false;
-        for (; oldest->at < batch.events.size() && step.bytes.size() < kStepBytes; ++oldest->at) {
+        for (; oldest->at < batch.events.size() && step.bytes.size() < bytes_max; ++oldest->at) {
             const Seq seq = batch.seq_of(oldest->at);
             if (seq < oldest->next) continue;
             if (seq >= oldest->range.end) {

@@ -81,9 +81,14 @@ public:
     };
     HistoryReader(Log& log, std::vector<HistoryRange> ranges, Frames frames);
 
-    HistoryStep step();
+    /// At most so many bytes, and one event more.
+    HistoryStep step(std::size_t bytes_max = kStepBytes);
     /// Goes on where it ended, up to a later end: what has become history meanwhile. Between steps only.
     void extend(std::string_view stream, Seq end, Epoch epoch);
+    /// One stream more. Between steps only.
+    void add(HistoryRange range);
+    /// What of a stream comes next: what lies before it was in a step, or is nobody's, or missing. nullopt: nothing was read yet. Between steps only.
+    std::optional<Seq> next(std::string_view stream) const;
     std::vector<StreamName> streams() const;
 
 private:
@@ -103,7 +108,7 @@ private:
     Log& log_;
     std::vector<Part> parts_;
     Frames frames_;
-    std::size_t page_events_;
+    std::size_t page_events_ = 0;
     std::vector<HistoryStep::Gap> gaps_;  ///< found, not told yet
 };
 

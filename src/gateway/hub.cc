@@ -20,32 +20,6 @@ constexpr std::size_t kEventsPerTurn = 4096;   ///< between two of them sessions
 constexpr std::size_t kHandshakeBytes = 4096;  ///< a rush of clients leaves the heap so much larger than their sessions need, each
 constexpr std::size_t kDeflateBytesMin = 128;  ///< smaller frames hardly shrink
 
-/// 64 bits of a canonical subscription. FNV-1a; http://www.isthe.com/chongo/tech/comp/fnv
-std::uint64_t fingerprint(std::string_view text) {
-    std::uint64_t hash = 0xcbf29ce484222325;
-    for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
-    return hash;
-}
-
-void append_rest(std::string& out, DialectKind dialect, StreamType type, const Batch& batch, std::size_t i) {
-    const EventView event = batch.events[i];
-    const EventPosition position{batch.stream, batch.epoch, batch.seq_of(i)};
-    switch (dialect) {
-        case DialectKind::analytics: return analytics_messages::append_data_rest(out, type, position, event);
-        case DialectKind::broadcast: return broadcast_messages::append_record(out, position.seq, event);
-        case DialectKind::spc: return spc_messages::append_event(out, position, event);
-        case DialectKind::sse:
-            out += "id: ";
-            out += to_text(batch.epoch);
-            out += ':';
-            out += std::to_string(position.seq.value);
-            out += "\ndata: ";
-            append_event_json(out, position.seq, event);
-            out += "\n\n";
-            return;
-    }
-}
-
 }  // namespace
 
 std::string_view drop_name(Drop reason) {
@@ -54,7 +28,7 @@ std::string_view drop_name(Drop reason) {
 }
 
 Hub::Hub(const Parts& parts, std::uint64_t seed)
-    : parts_(parts), chance_(seed), id_high_(chance_.next()), wake_timer_(parts.reactor, [this] { wake_due(); }), signal_(parts.reactor, [this] { follow(); }) {
+    : parts_(parts), chance_(seed), id_high_(chance_.next()), wake_timer_(parts.reactor, [this] { wake_due(); }), signal_(parts.reactor, [this] { follow(); }), group_home_(*this, parts.groups) {
     spc_stream_ = std::make_unique<HubStream>();
     spc_stream_->name = "spc";
     handed_out_ = parts_.clock.now();
@@ -135,7 +109,7 @@ HubStream& Hub::make_stream(std::string_view name, Epoch epoch, Seq next) {
     // Whoever wants all streams of its type wants this one too.
     std::vector<Subscription*> wanting;
     for (const auto& [key, subscription] : subscriptions_)
-        if (subscription->dialect == DialectKind::analytics && subscription->type == stream.type &&
+        if (subscription->dialect == DialectKind::analytics && subscription->group.empty() && subscription->type == stream.type &&
             (subscription->streams.empty() || std::binary_search(subscription->streams.begin(), subscription->streams.end(), stream.name)))
             wanting.push_back(subscription.get());
     for (Subscription* subscription : wanting) {
@@ -172,8 +146,9 @@ Subscription& Hub::subscription(Wanted wanted) {
         for (const auto& name : wanted.limits->streams) what.append(name).append(",");
         what += wanted.limits->filter.canonical();
     }
+    const std::string group = wanted.group.empty() ? std::string() : (wanted.acknowledged ? "|ack|" : "|group|") + wanted.group;
     std::string key = std::to_string(static_cast<int>(wanted.dialect)) + (wanted.deflated ? "z" : "") + (wanted.cbor ? "b|" : "|") + std::to_string(wanted.characteristic) +
-                      '|' + std::to_string(wanted.own_id.size()) + '|' + wanted.own_id + '|' + what;
+                      '|' + std::to_string(wanted.own_id.size()) + '|' + wanted.own_id + '|' + what + group;
     if (const auto at = subscriptions_.find(key); at != subscriptions_.end()) return *at->second;
 
     auto made = std::make_unique<Subscription>();
@@ -185,6 +160,8 @@ Subscription& Hub::subscription(Wanted wanted) {
     subscription.deflated = wanted.deflated;
     subscription.cbor = wanted.cbor;
     subscription.characteristic = wanted.characteristic;
+    subscription.group = wanted.group;
+    subscription.acknowledged = wanted.acknowledged;
     subscription.key = key;
     if (wanted.limits) {
         subscription.boundary = std::make_unique<Boundary>(wanted.limits->filter);
@@ -192,12 +169,14 @@ Subscription& Hub::subscription(Wanted wanted) {
     }
     if (wanted.own_id.empty()) {
         char id[24];
-        std::snprintf(id, sizeof id, "sub_%016llx", static_cast<unsigned long long>(fingerprint(what)));
+        std::snprintf(id, sizeof id, "sub_%016llx", static_cast<unsigned long long>(fingerprint(what + group)));
         subscription.id = id;
     } else {
         subscription.id = std::move(wanted.own_id);
     }
+    if (!wanted.group.empty()) subscription.shared = std::move(what);
     subscriptions_.emplace(std::move(key), std::move(made));
+    if (!wanted.group.empty()) return subscription;  // its home reads for it: no ring of this hub holds its frames
     if (subscription.dialect == DialectKind::spc) {
         subscription.id = std::to_string(subscription.characteristic);
         spc_audiences_[subscription.characteristic].push_back(&make_audience(subscription, *spc_stream_));
@@ -386,6 +365,7 @@ void Hub::hand_out() {
         unread_event_ = 0;
     }
     tell_sessions();
+    if (events > 0) group_home_.advanced();
     if (!unread_.empty() || (!reading_ && parts_.log.head() != position_)) signal_.raise();
 }
 
@@ -553,6 +533,31 @@ void Hub::tell_sessions() {
         behind_.pop_back();
         if (Session* session = find(number); session && !session->connection().closing()) session->end(GatewayError::slow_reader, Drop::slow);
     }
+}
+
+void Hub::append_rest(std::string& out, DialectKind dialect, StreamType type, const Batch& batch, std::size_t i) {
+    const EventView event = batch.events[i];
+    const EventPosition position{batch.stream, batch.epoch, batch.seq_of(i)};
+    switch (dialect) {
+        case DialectKind::analytics: return analytics_messages::append_data_rest(out, type, position, event);
+        case DialectKind::broadcast: return broadcast_messages::append_record(out, position.seq, event);
+        case DialectKind::spc: return spc_messages::append_event(out, position, event);
+        case DialectKind::sse:
+            out += "id: ";
+            out += to_text(batch.epoch);
+            out += ':';
+            out += std::to_string(position.seq.value);
+            out += "\ndata: ";
+            append_event_json(out, position.seq, event);
+            out += "\n\n";
+            return;
+    }
+}
+
+std::uint64_t Hub::fingerprint(std::string_view text) {
+    std::uint64_t hash = 0xcbf29ce484222325;
+    for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
+    return hash;
 }
 
 void Hub::append_frame(std::string& out, const Subscription& subscription, const Batch& batch, std::size_t i) {
@@ -810,6 +815,8 @@ HubCounts Hub::counts() {
             for (const auto& member : audience->members) queued += member.session->queued(member.place);
         }
     }
+    each_session([&](Session& session) { session.count_group_queues(counts.streams); });
+    counts.groups = group_home_.counts();
     for (const auto& r : gateway_errors())
         if (const auto n = errors_[static_cast<std::size_t>(r.error)]; n > 0) counts.errors[std::string(r.code)] = n;
     return counts;

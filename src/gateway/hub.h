@@ -15,6 +15,7 @@
 #include "config/gateway_options.h"
 #include "gateway/audience.h"
 #include "gateway/dialects/dialect.h"
+#include "gateway/group_home.h"
 #include "gateway/history.h"
 #include "gateway/reader_pool.h"
 #include "gateway/resume_token.h"
@@ -31,6 +32,7 @@ struct HubCounts {
     std::uint64_t sessions = 0, sessions_opened = 0, subscriptions = 0, audiences = 0;
     std::uint64_t encodes = 0, spliced = 0, events = 0, messages_in = 0, history_reads = 0, ignored_members = 0;
     std::uint64_t ring_bytes = 0;
+    GroupHome::Counts groups;  ///< of those at home here
     std::map<StreamName, DeliveryCounts> streams;
     std::map<std::string, std::uint64_t> errors;  ///< by code
 };
@@ -57,6 +59,7 @@ public:
         std::atomic<std::size_t>& sessions;  ///< of all hubs together, and who waits at their doors
         const ResumeTokens& resume;
         Authenticator& authenticator;
+        Groups& groups;
     };
     explicit Hub(const Parts& parts, std::uint64_t seed);
     ~Hub();
@@ -70,6 +73,8 @@ public:
     const Clock& clock() const { return parts_.clock; }
     const ResumeTokens& resume_tokens() const { return parts_.resume; }
     ReaderPool& pool() { return parts_.pool; }
+    Groups& groups() { return parts_.groups; }
+    GroupHome& group_home() { return group_home_; }
     /// Commit time of what was handed out last: what stands in a resume token.
     Timestamp handed_out() const { return handed_out_; }
     /// An id for an event that a client sends without one.
@@ -112,6 +117,8 @@ public:
         bool cbor = false;
         std::uint64_t characteristic = 0;
         std::shared_ptr<const Permissions> limits;  ///< spc: of a bounded token
+        std::string group;         ///< shared out among the sessions that name it
+        bool acknowledged = false; ///< of a group: its client says when it is done with an event
     };
     /// The shared subscription for this; made if nobody has it yet. To be held by a session at once.
     Subscription& subscription(Wanted wanted);
@@ -155,6 +162,7 @@ public:
     void count(GatewayError error) { ++errors_[static_cast<std::size_t>(error)]; }
     HubCounts counts();
     std::uint64_t encodes() const { return encodes_; }
+    void count_encodes(std::uint64_t n) { encodes_ += n; }
     std::uint64_t ignored_members = 0, messages_in = 0;
 
     /// Up to which commit the log was followed.
@@ -164,6 +172,10 @@ public:
     /// Ends every session with 1001.
     void say_goodbye();
 
+    /// What all subscriptions of a dialect and type share of an event's message. Thread: any.
+    static void append_rest(std::string& out, DialectKind dialect, StreamType type, const Batch& batch, std::size_t i);
+    /// 64 bits of a text. FNV-1a; http://www.isthe.com/chongo/tech/comp/fnv
+    static std::uint64_t fingerprint(std::string_view text);
     /// Encodes the frame of one event for one subscription; for history, on any thread.
     static void append_frame(std::string& out, const Subscription& subscription, const Batch& batch, std::size_t i);
     /// What a session is told of events that it will not get; empty where the dialect says nothing.
@@ -283,6 +295,7 @@ private:
 
     net::Signal signal_;
     std::unique_ptr<Log::Wake> wake_;
+    GroupHome group_home_;
 };
 
 }  // namespace weir

@@ -209,6 +209,7 @@ bool Session::drop(std::string_view id) {
         for (std::uint32_t place = places_.size(); place-- > 0;)
             if (&places_[place].audience->subscription == &subscription) leave(place, Drop::unsubscribed);
         ungovern(subscription);
+        leave_group(subscription, Drop::unsubscribed);
         held_[h] = held_[held_.size() - 1];
         held_.pop_back();
         if (--subscription.users == 0) hub_.forget(subscription);
@@ -263,6 +264,7 @@ void Session::leave_all(Drop reason) {
     if (cold_) cold_->governors.clear();
     while (!held_.empty()) {
         Subscription& subscription = *held_[held_.size() - 1].subscription;
+        leave_group(subscription, reason);
         held_.pop_back();
         if (--subscription.users == 0) hub_.forget(subscription);
     }
@@ -294,7 +296,9 @@ bool Session::too_far_behind() const {
 void Session::on_writable(net::Connection&) {
     hub_.flushing();
     if (cold_ && !cold_->catch_ups.empty() && !write_history()) return;
-    if (write_live() && cold_ && !cold_->governors.empty()) write_governed();
+    if (!write_live() || !cold_) return;
+    if (!cold_->shared.empty() && !write_groups()) return;
+    if (!cold_->governors.empty()) write_governed();
 }
 
 /// False when the kernel takes no more.
@@ -489,6 +493,8 @@ std::uint64_t Session::queued(std::uint32_t index) const {
 std::uint64_t Session::queued() const {
     std::uint64_t n = 0;
     for (std::uint32_t i = 0; i < places_.size(); ++i) n += queued(i);
+    if (cold_)
+        for (const auto& shared : cold_->shared) n += shared->waiting.size();
     return n;
 }
 
@@ -496,6 +502,9 @@ std::uint64_t Session::queued_bytes() const {
     std::uint64_t n = connection_->pending_bytes();
     for (const Place& place : places_)
         if (place.cursor >= place.audience->ring.begin()) n += place.audience->ring.bytes_from(place.cursor);
+    if (cold_)
+        for (const auto& shared : cold_->shared)
+            for (const auto& waiting : shared->waiting) n += waiting.event.text->size();
     return n;
 }
 

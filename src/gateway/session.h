@@ -11,6 +11,7 @@
 #include "gateway/auth/authenticator.h"
 #include "gateway/delivery.h"
 #include "gateway/errors.h"
+#include "gateway/groups.h"
 #include "gateway/history.h"
 #include "net/connection.h"
 
@@ -18,6 +19,7 @@ namespace weir {
 
 class Dialect;
 class Hub;
+struct GroupDelivery;
 
 /// A short vector of small things. The first lies within it: most sessions have one subscription to one stream, and each idle
 /// one pays for what stands here.
@@ -128,6 +130,17 @@ public:
     /// Its subscription covers a stream that has just appeared.
     void join(Audience& audience);
 
+    // Groups: the group hands it events one by one, instead of a place in an audience (group_home.h).
+
+    /// Becomes a member of the subscription's group, which goes on at `begins`.
+    void join_group(Subscription& subscription, const Groups::Begins& begins);
+    void group_arrived(Group::Member member, const std::vector<GroupDelivery>& deliveries);
+    void group_gap(Group::Member member, const HistoryStep::Gap& gap);
+    /// The client is done with these events and all that it was sent before them. False: of this subscription it need not say so.
+    bool acknowledge(const Subscription& subscription, const Since::Positions& positions);
+    /// Adds what waits for it as a member of groups.
+    void count_group_queues(std::map<StreamName, DeliveryCounts>& streams) const;
+
     /// The audience in `place` has new frames.
     void notify(std::uint32_t place);
     /// Whether it is so far behind that its policy must act.
@@ -168,6 +181,7 @@ private:
     };
     struct CatchUp;
     struct Cold;
+    struct Shared;
 
     void on_message(net::Connection&, net::MessageKind kind, std::string_view payload) override;
     void on_writable(net::Connection& connection) override;
@@ -187,6 +201,11 @@ private:
     void govern(Governor& governor);
     void ungovern(const Subscription& subscription);
     bool hold_place(Subscription& subscription);
+    Shared* shared_of(const Subscription& subscription);
+    Shared* shared_of(Group::Member member);
+    void leave_group(const Subscription& subscription, Drop reason);
+    bool write_groups();
+    bool write_group(Shared& shared);
     bool wants(std::uint64_t characteristic) const;
     /// Sends what waits in one audience, before it is left.
     void finish(const Audience& audience);

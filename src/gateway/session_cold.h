@@ -1,4 +1,5 @@
 #pragma once
+#include <deque>
 #include <memory>
 #include <optional>
 #include <set>
@@ -6,6 +7,7 @@
 #include <vector>
 
 #include "gateway/auth/token_bucket.h"
+#include "gateway/group_home.h"
 #include "gateway/session.h"
 
 namespace weir {
@@ -27,10 +29,30 @@ struct Session::Rooms {
     std::set<std::string, std::less<>> groups;
 };
 
+/// Its share of a group. Bounded by what the group may have unacknowledged.
+struct Session::Shared {
+    struct Waiting {
+        HubStream* stream;
+        GroupEvent event;
+    };
+    struct Sent {
+        HubStream* stream;
+        Epoch epoch;
+        Seq seq;
+        bool told;  ///< false: it was too large to be sent
+    };
+    Subscription* subscription = nullptr;
+    GroupHome* home = nullptr;
+    Group::Member member = 0;
+    std::deque<Waiting> waiting;  ///< the kernel has not taken it
+    std::deque<Sent> sent;        ///< the client is to say that it is done with it
+};
+
 /// What only some sessions need, and only at times.
 struct Session::Cold {
     std::vector<std::unique_ptr<CatchUp>> catch_ups;
     std::vector<std::unique_ptr<Governor>> governors;
+    std::vector<std::unique_ptr<Shared>> shared;
     std::unique_ptr<Rooms> rooms;
     std::optional<TokenBucket> publish;
     std::uint32_t next_ticket = 1;

@@ -43,6 +43,10 @@ int main(int argc, char** argv) {
         else if (name == "max_message_size") o.max_message_size = std::stoull(value);
         else if (name == "session_queue_bytes") o.session_queue_bytes = std::stoull(value);
         else if (name == "ring_bytes") o.ring_bytes = std::stoull(value);
+        else if (name == "groups_max") o.groups_max = static_cast<std::uint32_t>(std::stoul(value));
+        else if (name == "group_unacked_bytes") o.group_unacked_bytes = std::stoull(value);
+        else if (name == "group_timeout_ms") o.group_timeout = Duration(std::stoll(value) * 1000);
+        else if (name == "group_keep_ms") o.group_keep = Duration(std::stoll(value) * 1000);
         else if (name == "spc_timeout_ms") o.spc_timeout = Duration(std::stoll(value) * 1000);
         else if (name == "drain_timeout_ms") o.drain_timeout = Duration(std::stoll(value) * 1000);
         else if (name == "compression") o.compression = value == "none" ? Compression::none : Compression::deflate;

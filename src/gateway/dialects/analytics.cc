@@ -16,7 +16,8 @@ namespace {
 
 namespace messages = analytics_messages;
 
-constexpr std::size_t kOwnIdBytesMax = 128, kMetadataBytesMax = 1024;
+constexpr std::size_t kOwnIdBytesMax = 128, kMetadataBytesMax = 1024, kGroupBytesMax = 128;
+constexpr std::string_view kNoDelivery = "a group hands over every event, each to one member: `delivery` would take some away";
 
 struct Refusal {
     GatewayError error;
@@ -46,6 +47,7 @@ public:
             messages::append_pong(text_);
             return session.reply(text_);
         }
+        if (*type == "ack" && may) return acknowledge(session, *parsed);  // free too: it comes as often as events do
         if (*type == "publish" && may) return publish(session, *parsed);  // it has a bucket of its own
         Duration retry_after{0};
         if (!session.admit(hub_.reactor().now(), retry_after)) {
@@ -64,7 +66,7 @@ public:
         if (*type == "update") return update(session, *parsed);
         if (*type == "resume_token") return resume_token(session);
         if (*type == "resume") return resume(session, *parsed);
-        refuse(session, {GatewayError::unknown_message_type, "`" + std::string(type->substr(0, 64)) + "`; allowed: auth, subscribe, unsubscribe, update, publish, resume_token, resume, ping"});
+        refuse(session, {GatewayError::unknown_message_type, "`" + std::string(type->substr(0, 64)) + "`; allowed: auth, subscribe, unsubscribe, update, ack, publish, resume_token, resume, ping"});
     }
 
     void authenticated(Session& session, bool right) override {
@@ -146,21 +148,65 @@ private:
             if (subscription.users == 0) hub_.forget(subscription);
             return Refusal{GatewayError::too_many_subscriptions, "at most " + std::to_string(hub_.options().subscriptions_per_session)};
         }
+        Groups::Begins begins;
+        if (!subscription.group.empty() && !held) {
+            auto entry = hub_.groups().enter(subscription.group, subscription.shared, begins_of(subscription, since), hub_.clock().now());
+            if (entry.refused) {
+                const std::string detail = *entry.refused == GatewayError::group_differs ? "`" + subscription.group + "` shares out another subscription" : std::string();
+                if (subscription.users == 0) hub_.forget(subscription);
+                return Refusal{*entry.refused, detail};
+            }
+            begins = std::move(entry.begins);
+        }
         const std::string delivery = policy_text(policy);
         messages::Subscribed subscribed{.subscription_id = subscription.id,
                                         .type = subscription.type,
                                         .filters = subscription.filter.canonical(),
                                         .streams = {},
                                         .producer = hub_.has_type(subscription.type),
-                                        .delivery = policy.plain() ? std::string_view() : delivery};
+                                        .delivery = policy.plain() ? std::string_view() : delivery,
+                                        .group = subscription.group,
+                                        .acknowledged = subscription.acknowledged};
         for (const auto& audience : subscription.audiences)
             subscribed.streams.push_back({audience->stream.name, audience->stream.epoch, Seq{audience->stream.next.value - 1}});
+        for (const auto& [name, begin] : begins)
+            if (const auto* position = std::get_if<Since::Position>(&begin)) subscribed.streams.push_back({name, position->epoch, position->seq});
         messages::append_subscribed(told, subscribed);
         if (hub_.authenticator().required())
             audit(Audit::note, {.what = "subscribed", .peer = session.connection().peer().to_text(), .who = session.identity()->name, .detail = subscription.id});
+        if (!subscription.group.empty() && !held) {
+            session.join_group(subscription, begins);
+            return std::nullopt;
+        }
         session.hold(subscription, since);
         session.set_policy(subscription, policy);
         return std::nullopt;
+    }
+
+    /// Where a group begins that has no position yet: of each stream where `since` says, or else where the hub stands.
+    Groups::Begins begins_of(const Subscription& subscription, const Since& since) const {
+        Groups::Begins begins;
+        for (const auto& [name, stream] : hub_.streams()) {
+            if (stream->type != subscription.type) continue;
+            if (!subscription.streams.empty() && !std::binary_search(subscription.streams.begin(), subscription.streams.end(), name)) continue;
+            begins.emplace(name, since.begin(name).value_or(Since::Position{stream->epoch, Seq{stream->next.value - 1}}));
+        }
+        return begins;
+    }
+
+    /// It is not answered: what is acknowledged twice, or too late, was handed to another meanwhile.
+    void acknowledge(Session& session, const Json& message) {
+        const Json* data = message.find("data");
+        const Json* id = data ? data->find("subscription_id") : nullptr;
+        if (!id) id = message.find("subscription_id");
+        if (!id || !id->is_string()) return refuse(session, {GatewayError::subscription_id_required, {}}, true);
+        const std::string name = id->as_string().substr(0, kOwnIdBytesMax);
+        const Session::Held* held = session.find(name);
+        if (!held) return refuse(session, {GatewayError::subscription_not_found, {}}, true, name);
+        const Json* given = data ? data->find("positions") : nullptr;
+        const auto positions = given ? read_positions(*given) : std::nullopt;
+        if (!positions) return refuse(session, {GatewayError::bad_ack, R"(`data.positions` is {"<stream>":{"epoch":"<16 hex digits>","seq":n}, ...})"}, true, name);
+        if (!session.acknowledge(*held->subscription, *positions)) return refuse(session, {GatewayError::bad_ack, "the subscription was not made with `group` and `ack`"}, true, name);
     }
 
     // Publishing: one answer a message, in the order of the messages, when it is committed.
@@ -221,6 +267,7 @@ private:
                 json.end();
             }
             if (const Governor* governor = session.governor(subscription)) governor->policy.print(json.name("delivery"));
+            if (!subscription.group.empty()) json.member("group", subscription.group).member("ack", subscription.acknowledged);
             if (held.count > 1) json.member("count", held.count);
             json.end();
         }
@@ -299,10 +346,11 @@ private:
         if (!delivery) return refuse(session, {GatewayError::bad_delivery, "`data.delivery` is missing"}, false, name);
         const auto policy = DeliveryPolicy::parse(*delivery);
         if (!policy.ok()) return refuse(session, {GatewayError::bad_delivery, policy.error().message}, false, name);
+        if (!held->subscription->group.empty() && !policy->plain()) return refuse(session, {GatewayError::bad_group, std::string(kNoDelivery)}, false, name);
         text_.clear();
         messages::append_updated(text_, name, policy_text(*policy));
         session.reply(text_);
-        session.set_policy(*held->subscription, *policy);
+        if (held->subscription->group.empty()) session.set_policy(*held->subscription, *policy);
     }
 
     static std::optional<Refusal> read_own_id(const Json& message, const Json& data, std::string& id) {
@@ -345,15 +393,24 @@ private:
                 const auto parsed = DeliveryPolicy::parse(value);
                 if (!parsed.ok()) return Refusal{GatewayError::bad_delivery, parsed.error().message};
                 policy = *parsed;
+            } else if (name == "group") {
+                if (!value.is_string() || value.as_string().empty() || value.as_string().size() > kGroupBytesMax)
+                    return Refusal{GatewayError::bad_group, "`group` is a text of 1 to 128 bytes"};
+                wanted.group = value.as_string();
+            } else if (name == "ack") {
+                if (!value.is_boolean()) return Refusal{GatewayError::bad_group, "`ack` is true or false"};
+                wanted.acknowledged = value.as_boolean();
             } else if (name == "last") {
                 auto read = read_last(value);
                 if (!read) return bad_since();
                 since = *std::move(read);
             } else {
                 return Refusal{GatewayError::unknown_subscription_member,
-                               "`" + name.substr(0, 64) + "`; allowed: type, filters, stream, since, last, delivery, subscription_id"};
+                               "`" + name.substr(0, 64) + "`; allowed: type, filters, stream, since, last, delivery, group, ack, subscription_id"};
             }
         }
+        if (wanted.acknowledged && wanted.group.empty()) return Refusal{GatewayError::bad_group, "`ack` needs a `group`"};
+        if (!wanted.group.empty() && !policy.plain()) return Refusal{GatewayError::bad_group, std::string(kNoDelivery)};
         // The token's boundary: from here on it is part of what is asked for.
         if (wanted.streams.empty() && !may.every_stream) {
             for (const auto& name : may.streams)

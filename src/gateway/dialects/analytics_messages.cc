@@ -140,6 +140,7 @@ void append_subscribed(std::string& out, const Subscribed& subscribed) {
         json.name(stream.stream).object().member("epoch", to_text(stream.epoch)).member("seq", stream.head.value).end();
     json.end();
     if (!subscribed.delivery.empty()) json.name("delivery").raw(subscribed.delivery);
+    if (!subscribed.group.empty()) json.member("group", subscribed.group).member("ack", subscribed.acknowledged);
     if (!subscribed.producer) json.member("producer", "none");
     json.end().member("subscription_id", subscribed.subscription_id).end();
 }

@@ -55,6 +55,8 @@ struct Subscribed {
     std::vector<SubscribedStream> streams;
     bool producer = true;      ///< false: nothing makes such events yet
     std::string_view delivery = {};  ///< the policy as understood; none: every event
+    std::string_view group = {};     ///< the streams' positions are the group's then
+    bool acknowledged = false;
 };
 void append_subscribed(std::string& out, const Subscribed& subscribed);
 void append_resume_token(std::string& out, std::string_view token);

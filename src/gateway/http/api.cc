@@ -119,7 +119,7 @@ void Api::answer(net::HttpExchange& exchange, std::string_view path, const Ident
 }
 
 void Api::handle_api(net::HttpExchange& exchange, std::string_view rest, const IdentityPtr& who) {
-    constexpr std::string_view stream_prefix = "streams/", window_prefix = "windows/", session_prefix = "sessions/";
+    constexpr std::string_view stream_prefix = "streams/", window_prefix = "windows/", session_prefix = "sessions/", group_prefix = "groups/";
     if (rest == "streams") return streams(exchange, who, {});
     if (rest.starts_with(stream_prefix)) {
         // A stream's name may hold slashes: what stands between `streams/` and a last `/events` is the name.
@@ -140,6 +140,8 @@ void Api::handle_api(net::HttpExchange& exchange, std::string_view rest, const I
     if (rest == "feeds") return feeds(exchange, who);
     if (rest == "status") return status(exchange);
     if (rest.starts_with(session_prefix)) return session(exchange, rest.substr(session_prefix.size()));
+    if (rest == "groups") return groups(exchange);
+    if (rest.starts_with(group_prefix)) return forget_group(exchange, rest.substr(group_prefix.size()));
     if (spc_.handle(exchange, rest, who)) return;
     refuse(exchange, GatewayError::unknown_path, exchange.request().path);
 }
@@ -481,6 +483,31 @@ void Api::session(net::HttpExchange& exchange, std::string_view number) {
         if (answer.body.empty()) return refuse(*waiting, GatewayError::unknown_session, id);
         send_answer(*waiting, answer);
     });
+}
+
+void Api::groups(net::HttpExchange& exchange) {
+    HttpAnswer answer;
+    JsonWriter json(answer.body);
+    json.object().name("groups").array();
+    for (const auto& group : parts_.hub.groups().list()) {
+        json.object().member("name", group.name).member("members", group.members).name("positions").object();
+        for (const auto& [stream, position] : group.positions) json.name(stream).object().member("epoch", to_text(position.epoch)).member("seq", position.seq.value).end();
+        json.end().member("used", group.used).end();
+    }
+    json.end().end();
+    send_answer(exchange, answer);
+}
+
+void Api::forget_group(net::HttpExchange& exchange, std::string_view encoded) {
+    const auto name = net::percent_decode(encoded);
+    if (!name) return refuse(exchange, GatewayError::bad_request, "the name is not percent-encoded text");
+    Groups& groups = parts_.hub.groups();
+    if (!groups.forget(*name)) return refuse(exchange, GatewayError::conflict, "the group has members");
+    GroupHome& home = groups.home(*name);
+    home.tell([&home, name = *name] { home.remove(name); });
+    HttpAnswer answer;
+    JsonWriter(answer.body).object().member("forgotten", true).end();
+    send_answer(exchange, answer);
 }
 
 void Api::stats(net::HttpExchange& exchange) {

@@ -70,6 +70,8 @@ private:
     void feeds(net::HttpExchange& exchange, const IdentityPtr& who);
     void status(net::HttpExchange& exchange);
     void session(net::HttpExchange& exchange, std::string_view number);
+    void groups(net::HttpExchange& exchange);
+    void forget_group(net::HttpExchange& exchange, std::string_view encoded);
     void stats(net::HttpExchange& exchange);
     void metrics(net::HttpExchange& exchange);
     void ready(net::HttpExchange& exchange);

@@ -21,6 +21,9 @@ HubCounts sum_of(const std::vector<HubCounts>& all) {
         sum.history_reads += one.history_reads;
         sum.ignored_members += one.ignored_members;
         sum.ring_bytes += one.ring_bytes;
+        sum.groups.groups += one.groups.groups;
+        sum.groups.members += one.groups.members;
+        sum.groups.unacknowledged += one.groups.unacknowledged;
         for (const auto& [name, counts] : one.streams) {
             auto& s = sum.streams[name];
             s.matched += counts.matched;
@@ -76,6 +79,9 @@ void append_gateway_metrics(std::string& out, const std::vector<HubCounts>& all,
     print.one("weir_gateway_subscriptions", "gauge", "Subscriptions held by sessions.", sum.subscriptions);
     print.one("weir_gateway_audiences", "gauge", "Different subscriptions, a stream each: what an event is encoded for.", sum.audiences);
     print.one("weir_gateway_ring_bytes", "gauge", "Memory of the rings that sessions send from.", sum.ring_bytes);
+    print.one("weir_gateway_groups", "gauge", "Groups that share a subscription out and have members.", sum.groups.groups);
+    print.one("weir_gateway_group_members", "gauge", "Members of these groups.", sum.groups.members);
+    print.one("weir_gateway_group_unacknowledged", "gauge", "Events handed to members of groups and not acknowledged.", sum.groups.unacknowledged);
     print.one("weir_gateway_encodes_total", "counter", "Events turned into a dialect's bytes: once each, however many subscribe.", sum.encodes);
     print.one("weir_gateway_splices_total", "counter", "Encoded events that were given a subscription's id.", sum.spliced);
     print.one("weir_gateway_events_total", "counter", "Events read from the log's tail.", sum.events);
