@@ -11,6 +11,9 @@ A lost connection is taken up again with backoff and jitter; the server is told 
 on its way when the connection broke comes again, and nothing that was handed out does. What the server can no longer give is an `Event` of kind
 `gap` in its place. `websockets` reads at most `queue` messages ahead: a consumer that is slow makes the socket fill up, and the server acts as the
 subscription's `delivery` says.
+
+With `group` the events are shared out among all clients that name it. One counts as done when the next is asked for, and comes again, here or elsewhere, if this
+client is gone before that: at least once. What was not asked for yet when a connection broke is left to the group.
 """
 from __future__ import annotations
 
@@ -43,6 +46,7 @@ class Event:
     seq: int
     data: dict
     message: dict = field(repr=False)
+    connection: int = field(default=0, repr=False)  # which one of its client's it came by
 
 
 class Subscription:
@@ -54,15 +58,38 @@ class Subscription:
         self.confirmed: asyncio.Future = asyncio.get_running_loop().create_future()
         self._queue: asyncio.Queue = asyncio.Queue(client.queue)
         self._over = False
+        self._handed: Optional[Event] = None  # of a group: what is being worked on
+        self._done: Optional[Event] = None    # and what is done but not acknowledged
+        self._done_count = 0
 
     def __aiter__(self) -> AsyncIterator[Event]:
         return self
 
     async def __anext__(self) -> Event:
+        await self._acknowledge()
         event = None if self._over and self._queue.empty() else await self._queue.get()
         if event is None:
             raise StopAsyncIteration
+        if "group" in self.request and event.kind == "data":
+            self._handed = event
         return event
+
+    async def _acknowledge(self) -> None:
+        if self._handed:
+            self._done, self._handed = self._handed, None
+            self._done_count += 1
+        # An acknowledgement covers what came before it by the same connection: one for many.
+        if not self._done or (self._done_count < 100 and not self._queue.empty()):
+            return
+        at, current = self._done.message["metadata"], self._done.connection == self.client.connection
+        self._done, self._done_count = None, 0
+        if current:
+            await self.client._send({"type": "ack", "data": {"subscription_id": self.id, "positions": {at["stream"]: {"epoch": at["epoch"], "seq": at["seq"]}}}})
+
+    def _lost(self) -> None:
+        """What waits was handed to a member that is no more: the group hands it out again."""
+        while "group" in self.request and not self._queue.empty():
+            self._queue.get_nowait()
 
     async def unsubscribe(self) -> None:
         await self.client._unsubscribe(self)
@@ -84,6 +111,7 @@ class WeirClient:
         self.url, self.token, self.queue, self.on_state = url, token, queue, on_state
         self.backoff_first, self.backoff_max = backoff_first, backoff_max
         self.client_id: Optional[str] = None
+        self.connection = 0
         self._subscriptions: dict[str, Subscription] = {}
         self._resume_token: Optional[str] = None
         self._published: dict[int, tuple[dict, asyncio.Future]] = {}
@@ -109,10 +137,10 @@ class WeirClient:
             subscription._end()
 
     async def subscribe(self, type: str, *, filters: Optional[dict] = None, stream: Any = None, since: Any = None, last: Optional[int] = None,
-                        delivery: Optional[dict] = None) -> Subscription:
+                        delivery: Optional[dict] = None, group: Optional[str] = None) -> Subscription:
         """Returns when the server has confirmed it; raises WeirError for what it refuses."""
         self._next += 1
-        request = {"type": type, "filters": filters, "stream": stream, "since": since, "last": last, "delivery": delivery}
+        request = {"type": type, "filters": filters, "stream": stream, "since": since, "last": last, "delivery": delivery, "group": group, "ack": True if group else None}
         subscription = Subscription(self, f"py-{self._next}", {k: v for k, v in request.items() if v is not None})
         self._subscriptions[subscription.id] = subscription
         if self._ready.is_set():
@@ -154,6 +182,9 @@ class WeirClient:
             delay = min(self.backoff_max, delay * 2)
 
     async def _open(self) -> None:
+        self.connection += 1
+        for subscription in self._subscriptions.values():
+            subscription._lost()
         await self._send({"type": "auth", "data": {"token": self.token or ""}})
         resumed = set()
         if self._resume_token:
@@ -241,8 +272,9 @@ class WeirClient:
         if kind == "data":
             at = message["metadata"]
             body = data["event"]["payload"] if "event" in data else next(v for k, v in data.items() if k != "subscription_type")
-            await subscription._queue.put(Event("data", at["stream"], at["seq"], body, message))
-            subscription.positions[at["stream"]] = {"epoch": at["epoch"], "seq": at["seq"]}
+            await subscription._queue.put(Event("data", at["stream"], at["seq"], body, message, self.connection))
+            if "group" not in subscription.request:  # whose position is its own
+                subscription.positions[at["stream"]] = {"epoch": at["epoch"], "seq": at["seq"]}
         else:
             await subscription._queue.put(Event(kind, data.get("stream", ""), data.get("to_seq") or 0, data, message))
 

@@ -166,7 +166,7 @@ var WeirClient = class {
   }
   subscribe(options) {
     const id = `c${this.next_id++}`;
-    const entry = { options, positions: new Positions(options.since), accepted: 0, waits: false };
+    const entry = { options, positions: new Positions(options.since), accepted: 0, waits: false, working: [] };
     this.entries.set(id, entry);
     if (this.ready) this.sendSubscribe(id, entry);
     return {
@@ -278,6 +278,7 @@ var WeirClient = class {
     const entry = this.entries.get(message.subscription_id ?? "");
     const delivery = entry && parseDelivery(message);
     if (!entry || !delivery) return;
+    if (entry.options.group !== void 0) return this.work(message.subscription_id, entry, delivery);
     const verdict = entry.positions.take(delivery.stream, delivery.position);
     if (verdict === "repeated") {
       this.repeated += 1;
@@ -287,6 +288,23 @@ var WeirClient = class {
     if (verdict === "other_epoch")
       entry.options.onGap?.({ stream: delivery.stream, from_seq: null, to_seq: null, reason: "epoch" });
     entry.options.onEvent(delivery);
+  }
+  /** What another member leaves behind is older than what came before it: a group's seqs say nothing about repeats. */
+  work(id, entry, delivery) {
+    const work = { stream: delivery.stream, position: delivery.position, done: false };
+    const working = entry.working;
+    working.push(work);
+    this.received += 1;
+    const done = () => {
+      work.done = true;
+      let last;
+      while (working[0]?.done) last = working.shift();
+      if (last && entry.working === working && this.entries.get(id) === entry)
+        this.send({ type: "ack", data: { subscription_id: id, positions: { [last.stream]: last.position } } });
+    };
+    const result = entry.options.onEvent(delivery);
+    if (result instanceof Promise) void result.then(done);
+    else done();
   }
   onSubscribed(message) {
     const entry = this.entries.get(message.subscription_id ?? String(message.data?.subscription_id ?? ""));
@@ -339,6 +357,8 @@ var WeirClient = class {
     const data = { type, filters: filters ?? {} };
     if (stream !== void 0) data.stream = stream;
     if (since !== void 0) data.since = since;
+    if (entry.options.group !== void 0) Object.assign(data, { group: entry.options.group, ack: true });
+    entry.working = [];
     entry.waits = true;
     this.send({ type: "subscribe", data, subscription_id: id });
   }

@@ -7,6 +7,7 @@ import {
   type Delivery,
   type Envelope,
   type Gap,
+  type Position,
   type ServerError,
   type Since,
   type SubscriptionType,
@@ -54,7 +55,12 @@ export interface SubscribeOptions {
   filters?: Record<string, unknown>;
   /** Default: live only. */
   since?: Since;
-  onEvent: (delivery: Delivery) => void;
+  /**
+   * Shares the events out among all clients that name this group. An event is done, and acknowledged, when `onEvent` has returned or the promise that it
+   * returned is fulfilled; if this client is gone before that, another one gets it: at least once.
+   */
+  group?: string;
+  onEvent: (delivery: Delivery) => unknown;
   /** Something is missing between what came before and what comes next. */
   onGap?: (gap: Gap) => void;
   /** The server has accepted the subscription; `resumed` is true from the second time on. */
@@ -73,6 +79,14 @@ interface Entry {
   accepted: number;
   /** Sent on this connection, and neither accepted nor refused yet. */
   waits: boolean;
+  /** Of a group: what came by this connection and is not acknowledged, in the order in which it came. */
+  working: Work[];
+}
+
+interface Work {
+  stream: string;
+  position: Position;
+  done: boolean;
 }
 
 const OPEN = 1;
@@ -147,7 +161,7 @@ export class WeirClient {
 
   subscribe(options: SubscribeOptions): Subscription {
     const id = `c${this.next_id++}`;
-    const entry: Entry = { options, positions: new Positions(options.since), accepted: 0, waits: false };
+    const entry: Entry = { options, positions: new Positions(options.since), accepted: 0, waits: false, working: [] };
     this.entries.set(id, entry);
     if (this.ready) this.sendSubscribe(id, entry);
     return {
@@ -269,6 +283,7 @@ export class WeirClient {
     const entry = this.entries.get(message.subscription_id ?? "");
     const delivery = entry && parseDelivery(message);
     if (!entry || !delivery) return;
+    if (entry.options.group !== undefined) return this.work(message.subscription_id!, entry, delivery);
     const verdict = entry.positions.take(delivery.stream, delivery.position);
     if (verdict === "repeated") {
       this.repeated += 1;
@@ -278,6 +293,25 @@ export class WeirClient {
     if (verdict === "other_epoch")
       entry.options.onGap?.({ stream: delivery.stream, from_seq: null, to_seq: null, reason: "epoch" });
     entry.options.onEvent(delivery);
+  }
+
+  /** What another member leaves behind is older than what came before it: a group's seqs say nothing about repeats. */
+  private work(id: string, entry: Entry, delivery: Delivery): void {
+    const work: Work = { stream: delivery.stream, position: delivery.position, done: false };
+    const working = entry.working;
+    working.push(work);
+    this.received += 1;
+    const done = () => {
+      work.done = true;
+      let last: Work | undefined;
+      while (working[0]?.done) last = working.shift();
+      // An acknowledgement covers what came before it. Of an earlier connection nothing is ours any more.
+      if (last && entry.working === working && this.entries.get(id) === entry)
+        this.send({ type: "ack", data: { subscription_id: id, positions: { [last.stream]: last.position } } });
+    };
+    const result = entry.options.onEvent(delivery);
+    if (result instanceof Promise) void result.then(done);
+    else done();
   }
 
   private onSubscribed(message: Envelope): void {
@@ -333,6 +367,8 @@ export class WeirClient {
     const data: Record<string, unknown> = { type, filters: filters ?? {} };
     if (stream !== undefined) data.stream = stream;
     if (since !== undefined) data.since = since;
+    if (entry.options.group !== undefined) Object.assign(data, { group: entry.options.group, ack: true });
+    entry.working = [];
     entry.waits = true;
     this.send({ type: "subscribe", data, subscription_id: id });
   }

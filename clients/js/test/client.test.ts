@@ -228,3 +228,32 @@ test("backoff: doubles up to its cap, half of it by chance, and begins anew afte
   assert.equal(Math.round(backoff.next(10_000)), 500);
   assert.equal(new Backoff(() => 0, 500).next(0), 250);
 });
+
+test("client: in a group it acknowledges what is done, in the order in which it came, and takes what is older than what it has (C-21)", async () => {
+  const { last, client, clock } = setUp();
+  const finish: (() => void)[] = [];
+  const got: number[] = [];
+  const shared = client.subscribe({
+    type: "events", stream: "pools", group: "workers",
+    onEvent: (d) => (got.push(d.position.seq), d.position.seq < 10 ? new Promise<void>((done) => finish.push(done)) : undefined),
+  });
+  last().open();
+  const acks = () => last().sent.filter((m) => m.type === "ack").map((m) => m.data.positions.pools.seq);
+  assert.deepEqual(last().sent[1], { type: "subscribe", data: { type: "events", filters: {}, stream: "pools", group: "workers", ack: true }, subscription_id: shared.id });
+  for (const seq of [20, 7, 3, 21]) last().event(shared.id, seq);
+  assert.deepEqual(got, [20, 7, 3, 21]);
+  assert.deepEqual(acks(), [20]);
+  finish[1]!();
+  await Promise.resolve();
+  assert.deepEqual(acks(), [20]); // 7 is still worked on
+  finish[0]!();
+  await Promise.resolve();
+  assert.deepEqual(acks(), [20, 21]);
+  last().event(shared.id, 5);
+  last().lose();
+  clock.pass(1000);
+  last().open();
+  finish[2]!(); // handed out again by now, perhaps to somebody else
+  await Promise.resolve();
+  assert.deepEqual(acks(), []);
+});
