@@ -268,6 +268,8 @@ var WeirClient = class {
         return;
       case "subscribed":
         return this.onSubscribed(message);
+      case "unsubscribed":
+        return this.onUnsubscribed(message);
       case "gap":
         return this.onGap(message);
       case "error":
@@ -313,6 +315,12 @@ var WeirClient = class {
     entry.accepted += 1;
     if (entry.options.since === void 0) entry.positions.beginAt(parseHeads(message));
     entry.options.onSubscribed?.(entry.accepted > 1);
+  }
+  /** One that the caller ended itself is not known any more: this one nobody asked for. */
+  onUnsubscribed(message) {
+    const id = message.subscription_id ?? String(message.data?.subscription_id ?? "");
+    const entry = this.entries.get(id);
+    if (entry && this.entries.delete(id)) entry.options.onEnded?.();
   }
   onGap(message) {
     const entry = this.entries.get(message.subscription_id ?? String(message.data?.subscription_id ?? ""));

@@ -65,6 +65,8 @@ export interface SubscribeOptions {
   onGap?: (gap: Gap) => void;
   /** The server has accepted the subscription; `resumed` is true from the second time on. */
   onSubscribed?: (resumed: boolean) => void;
+  /** The server has ended it, since the token of now allows less than the one before. Nothing more comes, also after a reconnection. */
+  onEnded?: () => void;
   onError?: (error: ServerError) => void;
 }
 
@@ -272,6 +274,8 @@ export class WeirClient {
         return;
       case "subscribed":
         return this.onSubscribed(message);
+      case "unsubscribed":
+        return this.onUnsubscribed(message);
       case "gap":
         return this.onGap(message);
       case "error":
@@ -321,6 +325,13 @@ export class WeirClient {
     entry.accepted += 1;
     if (entry.options.since === undefined) entry.positions.beginAt(parseHeads(message));
     entry.options.onSubscribed?.(entry.accepted > 1);
+  }
+
+  /** One that the caller ended itself is not known any more: this one nobody asked for. */
+  private onUnsubscribed(message: Envelope): void {
+    const id = message.subscription_id ?? String(message.data?.subscription_id ?? "");
+    const entry = this.entries.get(id);
+    if (entry && this.entries.delete(id)) entry.options.onEnded?.();
   }
 
   private onGap(message: Envelope): void {

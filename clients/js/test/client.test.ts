@@ -257,3 +257,25 @@ test("client: in a group it acknowledges what is done, in the order in which it 
   await Promise.resolve();
   assert.deepEqual(acks(), []);
 });
+
+test("client: a subscription that the server ends is over and told, and does not come back with the connection", () => {
+  const clock = new Hand();
+  const sockets: Socket[] = [];
+  const client = new WeirClient("ws://weir/stream", { clock, socket: () => (sockets.push(new Socket()), sockets.at(-1)!) });
+  const ended: string[] = [], got: number[] = [];
+  const subscribe = (name: string) => client.subscribe({ type: "events", onEvent: (d) => got.push(d.position.seq), onEnded: () => ended.push(name) });
+  client.connect();
+  sockets[0]!.open();
+  const one = subscribe("one"), two = subscribe("two"), three = subscribe("three");
+  three.end();
+  sockets[0]!.tell({ type: "unsubscribed", data: { subscription_id: three.id }, subscription_id: three.id });
+  sockets[0]!.tell({ type: "unsubscribed", data: { subscription_id: one.id }, subscription_id: one.id });
+  assert.deepEqual(ended, ["one"]);
+  sockets[0]!.event(one.id, 1);
+  sockets[0]!.event(two.id, 1);
+  assert.deepEqual(got, [1]);
+  sockets[0]!.lose();
+  clock.pass(1000);
+  sockets[1]!.open();
+  assert.deepEqual(sockets[1]!.sent.filter((m) => m.type === "subscribe").map((m) => m.subscription_id), [two.id]);
+});
