@@ -1,5 +1,5 @@
 #pragma once
-// What connection.cc, http_exchange.cc and http_server.cc share and nobody else includes: the parts of a connection and of a server
+// What connection*.cc, http_exchange.cc and http_server.cc share and nobody else includes: the parts of a connection and of a server
 // that exist only while they are needed.
 #include <openssl/ssl.h>
 
@@ -7,6 +7,8 @@
 #include "net/websocket_deflate.h"
 
 namespace weir::net {
+
+constexpr long kAgain = -1, kBroken = -2;  ///< of reading and writing, beside a number of bytes
 
 struct Connection::Http {
     Http(Connection& connection, const HttpLimits& limits) : parser(limits), exchange(connection) {}
