@@ -1,5 +1,6 @@
 #include "net/websocket_client.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -144,6 +145,19 @@ struct WebSocketClient::Core final : Pollable, std::enable_shared_from_this<Core
     }
     std::optional<Error> start_error;
 
+    /// The port is chosen at connect, by both addresses: so each local address has all ports for itself.
+    bool bind_to(const std::string& address) {
+        const int on = 1;
+        ::setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
+        sockaddr_in from{};
+        from.sin_family = AF_INET;
+        if (::inet_pton(AF_INET, address.c_str(), &from.sin_addr) != 1) {
+            errno = EINVAL;
+            return false;
+        }
+        return ::bind(fd, reinterpret_cast<const sockaddr*>(&from), sizeof from) == 0;
+    }
+
     void connect_next() {
         drop_socket();
         while (target < targets.size()) {
@@ -155,6 +169,10 @@ struct WebSocketClient::Core final : Pollable, std::enable_shared_from_this<Core
             }
             const int on = 1;
             ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+            if (!options.local_address.empty() && to.family == AF_INET && !bind_to(options.local_address)) {
+                connect_problem = "cannot connect from " + options.local_address + ": " + std::strerror(errno);
+                continue;
+            }
             const int done = ::connect(fd, reinterpret_cast<const sockaddr*>(to.address.get()), to.address_bytes);
             if (done == 0 || errno == EINPROGRESS) {
                 watched = EPOLLOUT;

@@ -28,6 +28,7 @@ struct WebSocketClientOptions {
     bool deflate = true;                                       ///< offers permessage-deflate for what comes; what goes is sent plain
     bool tls_verify = true;
     std::string tls_ca_file;                                   ///< PEM; empty: the system's authorities
+    std::string local_address;                                 ///< IPv4 that it connects from, for more connections than one has ports; empty: any
 };
 
 /// A WebSocket to the outside: feeds, and the commands that talk to a weir (tail, publish, consume, bench).

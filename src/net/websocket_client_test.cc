@@ -202,6 +202,33 @@ TEST_CASE("websocket client: opens with headers and subprotocol, speaks, answers
     CHECK(closed == "1000");
 }
 
+TEST_CASE("websocket client: connects from the address that it is told, or not at all") {
+    std::string from;
+    {
+        Heard heard;
+        Peer peer([&](Peer& p) {
+            sockaddr_in address{};
+            socklen_t size = sizeof address;
+            ::getpeername(p.fd(), reinterpret_cast<sockaddr*>(&address), &size);
+            char text[INET_ADDRSTRLEN] = {};
+            ::inet_ntop(AF_INET, &address.sin_addr, text, sizeof text);
+            from = text;
+            p.accept("");
+        });
+        auto options = to(peer.url());
+        options.local_address = "127.0.0.9";
+        heard.start(options);
+        heard.to_the_end();
+    }
+    CHECK(from == "127.0.0.9");
+    Heard heard;
+    auto options = to("ws://127.0.0.1:9/");
+    options.local_address = "192.0.2.1";  // documentation's own (RFC 5737): nobody's here
+    heard.start(options);
+    heard.to_the_end();
+    CHECK(heard.log.find("error(connect_failed") != std::string::npos);
+}
+
 TEST_CASE("websocket client: what goes wrong before the opening is an error with its kind") {
     const auto outcome = [](const std::function<void(Peer&)>& script, Duration timeout = 10s) {
         Heard heard;

@@ -130,6 +130,9 @@ void BenchFanout::declare(CLI::App& app) {
 void BenchFanout::declare_idle(CLI::App& app) {
     app.add_option("--connections", load.connections, "WebSocket subscribers")->capture_default_str()->check(CLI::Range(1, 1'000'000));
     app.add_option("--processes", load.processes, "Processes that the subscribers are spread over")->capture_default_str()->check(CLI::Range(1, 1000));
+    app.add_option("--sources", load.sources, "Local addresses, 127.0.0.1 and on, that they connect from: one has some 28,000 ports")
+        ->capture_default_str()
+        ->check(CLI::Range(1, 65'000));
     app.add_option("--url", url, "A server that runs already: ws://127.0.0.1:8765 (default: an own one on a free port)");
     app.add_option("--path", path, "Of the broadcast on that server")->capture_default_str();
     app.add_option("--server-pid", server_pid, "With --url: the process whose CPU and memory are measured");

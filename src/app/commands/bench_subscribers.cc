@@ -161,6 +161,10 @@ void BenchSubscribers::run(std::uint32_t process) {
         options.connect_timeout = 60s;
         options.ping_interval = Duration(0);
         options.deflate = options_.deflate;
+        if (options_.sources > 1) {
+            const std::uint32_t source = 1 + (process + begun * options_.processes) % options_.sources;
+            options.local_address = "127.0." + std::to_string(source >> 8) + "." + std::to_string(source & 255);
+        }
         if (shared.token[0] != 0) options.headers.emplace_back("Authorization", std::string("Bearer ") + shared.token);
         net::WebSocketClient::Callbacks callbacks;
         callbacks.on_open = [&](std::string_view) {

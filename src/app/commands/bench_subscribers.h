@@ -19,6 +19,7 @@ struct SubscriberOptions {
     std::uint32_t stalled = 0;         ///< of the connections: those that read nothing once they are open
     std::uint32_t slow = 0;            ///< those that read `slow_per_second` messages a second
     double slow_per_second = 1;
+    std::uint32_t sources = 1;         ///< addresses from 127.0.0.1 on that they connect from: one has some 28,000 ports
     bool deflate = false;              ///< offers permessage-deflate
     std::string hello;                 ///< sent once a connection is open; empty: nothing
     std::uint32_t good() const { return connections - stalled - slow; }
