@@ -8,6 +8,7 @@
 
 #include "base/diag.h"
 #include "base/guarded.h"
+#include "base/thread_time.h"
 #include "gateway/access.h"
 #include "gateway/auth/audit.h"
 #include "gateway/auth/authenticator.h"
@@ -52,6 +53,7 @@ net::ServerOptions server_options(const GatewayOptions& options, const std::vect
     server.send_buffer_bytes_max = std::max<std::size_t>(options.session_queue_bytes, options.max_message_size + 1024);
     server.flush_duty = options.duty;
     server.flush_latency_max = options.flush_latency;
+    server.thread_time = thread_cpu_time;
     return server;
 }
 

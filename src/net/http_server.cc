@@ -176,12 +176,13 @@ void HttpServer::flush_pass() {
             return;
         }
     }
-    const Duration begin = bounded ? reactor_.clock().monotonic() : Duration(0);
+    const auto used = [&] { return options_.thread_time ? options_.thread_time() : reactor_.clock().monotonic(); };
+    const Duration begin = bounded ? reactor_.clock().monotonic() : Duration(0), used_before = bounded ? used() : Duration(0);
     flushing_.swap(dirty_);
     for (Connection* connection : flushing_) connection->flush_from_pass();
     flushing_.clear();
     if (bounded) {
-        const Duration took = reactor_.clock().monotonic() - begin;
+        const Duration took = used() - used_before;
         const auto rest = Duration(static_cast<std::int64_t>(options_.flush_duty * static_cast<double>(took.count())));
         flush_not_before_ = begin + std::min(rest, std::max(took, options_.flush_latency_max));
     }

@@ -57,9 +57,11 @@ struct ServerOptions {
     std::size_t read_bytes_per_turn = 256 * 1024; ///< of one connection; the rest has to wait for the others
     int socket_send_buffer = 0;           ///< SO_SNDBUF; 0: the kernel's own sizing
 
-    // Flush passes: the next one starts no sooner than `flush_duty` times the length of the last one after that one's start (1: at
-    // once; 3: a third of the core), and never later than `flush_latency_max` (performance.md, 3).
+    // Flush passes: the next one starts no sooner than `flush_duty` times what the last one used after that one's start (1: at
+    // once; 3: a third of the core), and never later than `flush_latency_max` (performance.md, 3). What it used is told by `thread_time`,
+    // the CPU time of the reactor's thread; without it by the clock, which on a shared core also counts others' work.
     double flush_duty = 1;
+    Duration (*thread_time)() = nullptr;
     Duration flush_latency_max = 50ms;
 
     Duration sweep_interval = 500ms;
