@@ -36,6 +36,26 @@ std::size_t SpcChart::index_of(Place place) const {
     return static_cast<std::size_t>(std::lower_bound(records_.begin(), records_.end(), place, [](const SpcRecord& r, const Place& p) { return place_of(r) < p; }) - records_.begin());
 }
 
+Result<std::uint64_t> SpcChart::id_for(Timestamp time, std::uint64_t hash) const {
+    // Which of the samples of one time it is, above 39 bits of the hash: the first of its time has no need of what else there is.
+    constexpr int hash_bits = 39;
+    constexpr std::uint64_t hash_mask = (std::uint64_t{1} << hash_bits) - 1, rank_max = spc_id_max >> hash_bits;
+    const std::uint64_t low = std::max<std::uint64_t>(hash & hash_mask, 1);
+    std::uint64_t last = 0;
+    for (std::size_t i = index_of({time, 0}); i < records_.size() && records_[i].sample.time == time; ++i) {
+        last = records_[i].sample.id;
+        if ((last & hash_mask) == low) return Error{"sample_exists", "the sample at " + to_rfc3339(time) + " is there already, as " + std::to_string(last)};
+    }
+    std::uint64_t rank = last == 0 ? 0 : (last >> hash_bits) + 1;
+    // Another time's may have the same bits, once in a few hundred million.
+    while (rank <= rank_max && times_.contains(rank << hash_bits | low)) ++rank;
+    if (rank <= rank_max) return rank << hash_bits | low;
+    // More than 16,384 of one time, or a client's own id at the end of what there can be.
+    for (std::uint64_t id = last + 1; id <= spc_id_max; ++id)
+        if (!times_.contains(id)) return id;
+    return Error{"no_id_left", "behind sample " + std::to_string(last) + " at " + to_rfc3339(time) + " there is no id left; give it one"};
+}
+
 Result<void> SpcChart::check(const SpcSample& sample) const {
     if (sample.values.size() > Characteristic::values_max)
         return Error{"subgroup_size_out_of_range", "a sample has " + std::to_string(sample.values.size()) + " values; allowed: at most " + std::to_string(Characteristic::values_max)};
@@ -93,6 +113,7 @@ Result<void> SpcChart::correct(std::uint64_t sample_id, const Correction& correc
         pen_.reset();
         judge(index, index + 1, &listener);
     } else {
+        listener.sample_moved(*this, records_[index].sample, changed.time);
         const std::uint32_t revision = records_[index].revision;
         auto violations = records_[index].violations;
         forget(records_[index]);

@@ -54,6 +54,7 @@ struct SpcVersion {
 
 struct SpcAcknowledgement {
     std::string user, reason, code;
+    std::string on_behalf_of;  ///< whom `user` named, where the gateway knew who `user` is
     Timestamp time;
     bool operator==(const SpcAcknowledgement&) const = default;
 };
@@ -94,6 +95,8 @@ public:
     public:
         virtual ~Listener() = default;
         virtual void sample_changed(const SpcChart& chart, const SpcRecord& record) = 0;
+        /// It is corrected to another time; `sample_changed` follows. So that a stretch of time tells of all that is no longer in it.
+        virtual void sample_moved(const SpcChart& chart, const SpcSample& before, Timestamp to) = 0;
         /// Raised, back again, or told anew because a value in it was corrected. `body` is the JSON of what it says.
         virtual void violation_raised(const SpcChart& chart, const SpcViolation& violation, const std::string& body) = 0;
         virtual void violation_withdrawn(const SpcChart& chart, const SpcViolation& violation) = 0;
@@ -112,6 +115,10 @@ public:
     const SpcVersion& current() const { return versions_.back(); }
     const SpcVersion* version(std::uint32_t number) const;
     const SpcRecord* find(std::uint64_t sample_id) const;
+
+    /// An id for a sample that came without one: behind those that have this very time already, so that equal times keep the order of arrival,
+    /// and otherwise from `hash`, of what it came from, whatever came before it. Error `sample_exists`: it came from the same.
+    Result<std::uint64_t> id_for(Timestamp time, std::uint64_t hash) const;
 
     /// Whether a sample there would come before what can still be judged.
     bool is_too_old(Timestamp time, std::uint64_t id) const { return trimmed_ && index_of({time, id}) < frozen(); }

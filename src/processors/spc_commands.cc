@@ -102,7 +102,7 @@ SpcProcessor::Outcome SpcProcessor::put_characteristic(const EventView& event, c
     } else {
         const Characteristic& before = at->second.chart->definition();
         // What was gathered for another chart or in another unit is no part of a subgroup now.
-        if (parsed.charts != before.charts || parsed.unit != before.unit || parsed.subgroup_size != before.subgroup_size) at->second.gathered = {};
+        if (parsed.charts != before.charts || parsed.unit != before.unit || parsed.subgroup_size != before.subgroup_size) drop_gathered(at->second);
         at->second.chart->redefine(std::move(parsed), from, *this);
     }
     Watched& w = at->second;
@@ -118,7 +118,7 @@ SpcProcessor::Outcome SpcProcessor::put_characteristic(const EventView& event, c
 SpcProcessor::Outcome SpcProcessor::retire(const Json& data) {
     WEIR_TRY(Watched* const w, watched(data));
     w->retired = true;
-    w->gathered = {};
+    drop_gathered(*w);
     route();
     tell_characteristic(*w);
     return std::string();
@@ -199,9 +199,11 @@ SpcProcessor::Outcome SpcProcessor::correct(const Json& data, std::optional<bool
 SpcProcessor::Outcome SpcProcessor::acknowledge(const EventView& event, const Json& data) {
     SpcAcknowledgement ack;
     ack.time = event.time;
-    const Json *user = member(data, "user"), *reason = member(data, "reason"), *code = member(data, "reason_code");
+    const Json *user = member(data, "user"), *reason = member(data, "reason"), *code = member(data, "reason_code"), *on_behalf_of = member(data, "on_behalf_of");
     if (!user || !user->is_string() || user->as_string().empty() || user->as_string().size() > 255) return wrong("user", user, "a text of 1 to 255 bytes");
     ack.user = user->as_string();
+    if (on_behalf_of && (!on_behalf_of->is_string() || on_behalf_of->as_string().size() > 255)) return wrong("on_behalf_of", on_behalf_of, "a text of at most 255 bytes");
+    if (on_behalf_of && on_behalf_of->as_string() != ack.user) ack.on_behalf_of = on_behalf_of->as_string();
     if (reason && (!reason->is_string() || reason->as_string().size() > 1024)) return wrong("reason", reason, "a text of at most 1024 bytes");
     if (reason) ack.reason = reason->as_string();
     if (code) {
@@ -258,12 +260,14 @@ SpcProcessor::Outcome SpcProcessor::acknowledge(const EventView& event, const Js
         text_.clear();
         JsonWriter json(text_);
         json.object().member("violation_id", id).member("characteristic_id", owner->second).member("acknowledged", true).member("ack_user", ack.user).member("ack_reason", ack.reason);
+        if (!ack.on_behalf_of.empty()) json.member("ack_on_behalf_of", ack.on_behalf_of);
         json.name("reason_code");
         if (ack.code.empty()) json.null();
         else json.value(ack.code);
         json.member("ack_time", ack.time).member("withdrawn", (*acknowledged)->withdrawn).end();
         const std::uint64_t sample = (*acknowledged)->sample;
-        tell(violations_out, "ack_update", id_text(owner->second), id_text(id), ack.time, text_);
+        // At the violation's own time, so that a stretch of time tells all of a violation; when it was acknowledged stands in it.
+        tell(violations_out, "ack_update", id_text(owner->second), id_text(id), (*acknowledged)->time, text_);
         if (exclude && w->chart->find(sample)) {
             SpcChart::Correction correction;
             correction.excluded = true;

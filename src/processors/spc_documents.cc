@@ -67,12 +67,13 @@ void capability(std::string& out, const Characteristic& c, const analytics::Capa
     json.member("observed_below", result.observed_below).member("observed_above", result.observed_above).end();
 }
 
-void characteristic(std::string& out, const SpcChart& chart, bool retired) {
+void characteristic(std::string& out, const SpcChart& chart, bool retired, bool collection_missed) {
     const Characteristic& c = chart.definition();
     Json definition = c.json;
     definition.set("characteristic_id", Json::integer(static_cast<std::int64_t>(c.id)));
     definition.set("chart", Json::string(std::string(c.charts.name)));
     definition.set("retired", Json::boolean(retired));
+    definition.set("collection_missed", Json::boolean(collection_missed));
     out = definition.text();
     out.pop_back();
     out += ",\"rules_on\":[";
@@ -92,8 +93,20 @@ void characteristic(std::string& out, const SpcChart& chart, bool retired) {
     out += '}';
 }
 
+void gathering(std::string& out, const Characteristic& c, const SpcSample& gathered) {
+    out.clear();
+    JsonWriter json(out);
+    json.object().member("characteristic_id", c.id).member("gathered", gathered.values.size()).member("of", c.subgroup_size).name("values").array();
+    for (const double v : gathered.values) json.value(v);
+    json.end().name("newest");
+    if (gathered.values.empty()) json.null();
+    else json.value(gathered.time);
+    json.end();
+}
+
 void sample(std::string& out, const SpcChart& chart, const SpcRecord& record) {
-    const Characteristic& c = chart.definition();
+    // What it was judged as: the chart may be another one since.
+    const Characteristic& c = chart.version(record.version)->definition;
     const SpcSample& s = record.sample;
     out.clear();
     JsonWriter json(out);
@@ -128,6 +141,12 @@ void sample(std::string& out, const SpcChart& chart, const SpcRecord& record) {
     json.member("excluded", s.excluded).member("revision", record.revision).end();
 }
 
+void sample_moved(std::string& out, const SpcChart& chart, const SpcSample& before, Timestamp to) {
+    out.clear();
+    JsonWriter(out).object().member("sample_id", before.id).member("characteristic_id", chart.definition().id).member("timestamp", to_rfc3339_short(before.time))
+        .member("moved_to", to_rfc3339_short(to)).end();
+}
+
 void violation(std::string& out, const SpcChart& chart, const SpcViolation& v, const std::string& samples) {
     const SpcVersion& version = *chart.version(v.version);
     const Characteristic& c = version.definition;
@@ -148,7 +167,9 @@ void violation(std::string& out, const SpcChart& chart, const SpcViolation& v, c
     json.member("name", chart.definition().name).member("path", chart.definition().path).member("requires_ack", chart.definition().requires_ack);
     json.member("revision", v.revision).member("acknowledged", v.ack.has_value());
     if (v.ack) {
-        json.member("ack_user", v.ack->user).member("ack_reason", v.ack->reason).member("ack_time", v.ack->time).name("reason_code");
+        json.member("ack_user", v.ack->user);
+        if (!v.ack->on_behalf_of.empty()) json.member("ack_on_behalf_of", v.ack->on_behalf_of);
+        json.member("ack_reason", v.ack->reason).member("ack_time", v.ack->time).name("reason_code");
         if (v.ack->code.empty()) json.null();
         else json.value(v.ack->code);
     }

@@ -53,6 +53,7 @@ void SpcProcessor::process(const Batch& batch, Output& output) {
         told_ = 0;
         if (commands) take_command(batch.events[i]);
         else take_reading(batch.events[i], batch.stream);
+        tell_old_definitions();
     }
     output_ = nullptr;
 }
@@ -78,8 +79,6 @@ SpcProcessor::Outcome SpcProcessor::put_sample(const EventView& event, const Jso
     sample.time = event.time;
     if (member(data, "sample_id")) {
         WEIR_TRY(sample.id, id_of(data, "sample_id"));
-    } else {
-        sample.id = spc_hash({"sample", id_text(w->chart->definition().id), event.id});
     }
     const Json* values = member(data, "values");
     if (!values) values = member(data, "value");
@@ -98,8 +97,8 @@ SpcProcessor::Outcome SpcProcessor::put_sample(const EventView& event, const Jso
         if (sample == known->sample) return Error{"duplicate_sample", "sample " + id_text(sample.id) + " is there already, as it is"};
         sample.excluded = false;
     }
-    const bool own_id = member(data, "sample_id");
-    WEIR_CHECK_OK(values->is_array() || !w->chart->definition().gathers() ? add(*w, std::move(sample)) : gather(*w, std::move(sample), own_id));
+    const std::uint64_t hash = spc_hash({"sample", id_text(w->chart->definition().id), event.id});
+    WEIR_CHECK_OK(values->is_array() || !w->chart->definition().gathers() ? add(*w, std::move(sample), hash) : gather(*w, sample, hash));
     return std::string();
 }
 
@@ -122,9 +121,9 @@ void SpcProcessor::take_reading(const EventView& event, std::string_view stream)
             sample.size = number(source.size, static_cast<double>(c.counts() ? c.subgroup_size : 1));
             sample.nominal = number(source.nominal, 0);
             sample.part_sigma = number(source.part_sigma, 1);
-            sample.id = spc_hash({"sample", id_text(c.id), event.id});
             sample.time = event.time;
-            return json.is_array() || !c.gathers() ? add(w, std::move(sample)) : gather(w, std::move(sample), false);
+            const std::uint64_t hash = spc_hash({"sample", id_text(c.id), event.id});
+            return json.is_array() || !c.gathers() ? add(w, std::move(sample), hash) : gather(w, sample, hash);
         };
         if (const auto taken = take(); taken.ok()) {
             w.refusing = false;
@@ -139,8 +138,11 @@ void SpcProcessor::take_reading(const EventView& event, std::string_view stream)
     }
 }
 
-Result<void> SpcProcessor::add(Watched& w, SpcSample sample) {
+Result<void> SpcProcessor::add(Watched& w, SpcSample sample, std::uint64_t hash) {
     const std::size_t versions = w.chart->versions().size();
+    if (sample.id == 0) {
+        WEIR_TRY(sample.id, w.chart->id_for(sample.time, hash));
+    }
     WEIR_CHECK_OK(w.chart->add(std::move(sample), *this));
     arrived(w);
     if (w.chart->versions().size() != versions) tell_characteristic(w);
@@ -161,27 +163,30 @@ void SpcProcessor::arrived(Watched& w) {
     text_.clear();
     JsonWriter(text_).object().member("characteristic_id", c.id).member("name", c.name).member("path", c.path).end();
     tell(violations_out, "collection_resumed", id_text(c.id), "resumed", now_, text_);
+    tell_characteristic(w);
 }
 
 /// A single reading of a subgroup. What is refused leaves what was gathered as it is.
-Result<void> SpcProcessor::gather(Watched& w, SpcSample reading, bool has_own_id) {
+Result<void> SpcProcessor::gather(Watched& w, const SpcSample& reading, std::uint64_t hash) {
     const Characteristic& c = w.chart->definition();
-    if (std::find(w.reading_ids.begin(), w.reading_ids.end(), reading.id) != w.reading_ids.end()) return Error{"duplicate_sample", "reading " + id_text(reading.id) + " is there already"};
-    if (w.chart->find(reading.id)) return Error{"sample_exists", "sample " + id_text(reading.id) + " of characteristic " + id_text(c.id) + " is there already"};
-    WEIR_CHECK_OK(analytics::check_sample(c.charts.main, reading.view()));
     SpcSample& gathered = w.gathered;
+    const bool has_own_id = reading.id != 0;
+    if (has_own_id && std::find(w.reading_ids.begin(), w.reading_ids.end(), reading.id) != w.reading_ids.end())
+        return Error{"duplicate_sample", "reading " + id_text(reading.id) + " is there already"};
+    if (has_own_id && w.chart->find(reading.id)) return Error{"sample_exists", "sample " + id_text(reading.id) + " of characteristic " + id_text(c.id) + " is there already"};
+    WEIR_CHECK_OK(analytics::check_sample(c.charts.main, reading.view()));
     if (w.chart->is_too_old(gathered.values.empty() ? reading.time : std::max(gathered.time, reading.time), reading.id))
         return Error{"too_old", "a reading at " + to_rfc3339(reading.time) + " is older than what can still be judged"};
     const auto complete = [&] {
-        SpcSample sample = std::move(gathered);
-        gathered = {};
-        return add(w, std::move(sample));
+        SpcSample sample = std::exchange(gathered, {});
+        tell_gathering(w);
+        return add(w, std::move(sample), w.gathered_hash);
     };
     // Readings of two parts are no subgroup: what there is of the first is one, if a smaller one.
     if (!gathered.values.empty() && (gathered.nominal != reading.nominal || gathered.part_sigma != reading.part_sigma)) WEIR_CHECK_OK(complete());
-    if (gathered.values.empty()) gathered.time = reading.time;
+    gathered.time = gathered.values.empty() ? reading.time : std::max(gathered.time, reading.time);
     gathered.id = reading.id;
-    gathered.time = std::max(gathered.time, reading.time);
+    w.gathered_hash = hash;
     gathered.nominal = reading.nominal;
     gathered.part_sigma = reading.part_sigma;
     gathered.values.push_back(reading.values.front());
@@ -190,27 +195,64 @@ Result<void> SpcProcessor::gather(Watched& w, SpcSample reading, bool has_own_id
         w.reading_ids.push_back(reading.id);
     }
     arrived(w);
-    return gathered.values.size() >= c.subgroup_size ? complete() : ok();
+    if (gathered.values.size() >= c.subgroup_size) return complete();
+    tell_gathering(w);
+    return ok();
 }
 
 // What is told.
 
 void SpcProcessor::tell_capability(Watched& w) {
+    const auto& spec = w.chart->definition().spec;
+    if (!spec.lsl && !spec.usl) return;
     const auto result = w.chart->capability();
     if (!result.ok()) return;
     spc_documents::capability(text_, w.chart->definition(), *result);
-    tell(characteristics_out, "capability", id_text(w.chart->definition().id), "capability", now_, text_);
+    tell_of_characteristic(w, "capability");
+}
+
+void SpcProcessor::tell_gathering(Watched& w) {
+    spc_documents::gathering(text_, w.chart->definition(), w.gathered);
+    tell_of_characteristic(w, "gathering");
+}
+
+void SpcProcessor::drop_gathered(Watched& w) {
+    if (w.gathered.values.empty()) return;
+    w.gathered = {};
+    tell_gathering(w);
 }
 
 void SpcProcessor::tell_characteristic(Watched& w) {
+    definitions_.erase({w.defined_at, w.chart->definition().id});
+    spc_documents::characteristic(text_, *w.chart, w.retired, w.missing);
+    tell_of_characteristic(w, "characteristic");
+    w.defined_at = w.told_at;
+    definitions_.emplace(w.defined_at, w.chart->definition().id);
+    // What else there is of it follows, so that whoever reads backwards has all of it when the definition is found.
+    if (!w.gathered.values.empty()) tell_gathering(w);
+    tell_capability(w);
+}
+
+/// What is in `text_`.
+void SpcProcessor::tell_of_characteristic(Watched& w, std::string_view type) {
     w.changed = true;
-    spc_documents::characteristic(text_, *w.chart, w.retired);
-    tell(characteristics_out, "characteristic", id_text(w.chart->definition().id), "characteristic", now_, text_);
+    w.told_at = ++definitions_told_;
+    tell(characteristics_out, type, id_text(w.chart->definition().id), type, now_, text_);
+}
+
+// Whoever asks what there is reads the stream backwards, and need not go further back than this.
+void SpcProcessor::tell_old_definitions() {
+    while (!definitions_.empty() && definitions_.begin()->first + definitions_every <= definitions_told_) tell_characteristic(watched_.at(definitions_.begin()->second));
 }
 
 void SpcProcessor::sample_changed(const SpcChart& chart, const SpcRecord& record) {
     spc_documents::sample(text_, chart, record);
     tell(samples_out, "sample", id_text(chart.definition().id), id_text(record.sample.id), record.sample.time, text_);
+}
+
+void SpcProcessor::sample_moved(const SpcChart& chart, const SpcSample& before, Timestamp to) {
+    spc_documents::sample_moved(text_, chart, before, to);
+    tell(samples_out, "sample_moved", id_text(chart.definition().id), id_text(before.id), before.time, text_);
 }
 
 void SpcProcessor::violation_raised(const SpcChart& chart, const SpcViolation& v, const std::string& samples) {
@@ -244,6 +286,7 @@ void SpcProcessor::check_collection() {
         json.object().member("characteristic_id", id).member("name", c.name).member("path", c.path).member("expected_every", to_text(c.expected_every));
         json.member("last_arrival", *w.last_arrival).member("severity", "WARNING").end();
         tell(violations_out, "collection_missed", id_text(id), "missed", missed_at(w), text_);
+        tell_characteristic(w);
     }
 }
 

@@ -21,9 +21,10 @@ std::vector<StatePut> SpcProcessor::save() {
         if (w.last_arrival) json.value(w.last_arrival->micros());
         else json.null();
         json.member("since_capability", w.samples_since_capability);
+        json.member("defined_at", w.defined_at).member("told_at", w.told_at);
         if (!w.gathered.values.empty()) {
-            json.name("gathered").object().member("id", w.gathered.id).member("time", w.gathered.time.micros()).member("nominal", w.gathered.nominal).member("part_sigma", w.gathered.part_sigma);
-            json.name("values").array();
+            json.name("gathered").object().member("id", w.gathered.id).member("hash", w.gathered_hash).member("time", w.gathered.time.micros());
+            json.member("nominal", w.gathered.nominal).member("part_sigma", w.gathered.part_sigma).name("values").array();
             for (const double v : w.gathered.values) json.value(v);
             json.end().end();
         }
@@ -44,6 +45,8 @@ std::vector<StatePut> SpcProcessor::save() {
 Result<void> SpcProcessor::restore(const SavedState& state) {
     watched_.clear();
     owners_.clear();
+    definitions_.clear();
+    definitions_told_ = 0;
     const auto split = [](std::string_view key) {
         std::uint64_t id = 0;
         const auto slash = std::min(key.find('/'), key.size());
@@ -79,11 +82,15 @@ Result<void> SpcProcessor::restore(const SavedState& state) {
         const auto flag = [&](const char* name) { return json.find(name) && json.find(name)->as_boolean(); };
         w.retired = flag("retired"), w.missing = flag("missing"), w.refusing = flag("refusing");
         if (const Json* last = json.find("last_arrival"); last && last->as_integer()) w.last_arrival = Timestamp::from_micros(*last->as_integer());
+        const auto count = [&](const char* name) { return json.find(name) ? static_cast<std::uint64_t>(json.find(name)->as_integer().value_or(0)) : 0; };
+        w.defined_at = count("defined_at"), w.told_at = count("told_at");
+        definitions_told_ = std::max(definitions_told_, w.told_at);
         if (const Json* since = json.find("since_capability")) w.samples_since_capability = static_cast<std::size_t>(since->as_integer().value_or(0));
         if (const Json* gathered = json.find("gathered")) {
             const Json *reading = gathered->find("id"), *time = gathered->find("time"), *nominal = gathered->find("nominal"), *part_sigma = gathered->find("part_sigma"), *values = gathered->find("values");
             if (!reading || !time || !nominal || !part_sigma || !values) return bad;
             w.gathered.id = static_cast<std::uint64_t>(reading->as_integer().value_or(0));
+            if (const Json* hash = gathered->find("hash")) w.gathered_hash = static_cast<std::uint64_t>(hash->as_integer().value_or(0));
             w.gathered.time = Timestamp::from_micros(time->as_integer().value_or(0));
             w.gathered.nominal = nominal->as_double();
             w.gathered.part_sigma = part_sigma->as_double();
@@ -97,6 +104,7 @@ Result<void> SpcProcessor::restore(const SavedState& state) {
     for (auto& [id, w] : watched_) {
         WEIR_CHECK_OK(w.chart->judge_restored());
         for (const auto& [violation, v] : w.chart->violations()) owners_[violation] = id;
+        definitions_.emplace(w.defined_at, id);
     }
     route();
     return ok();

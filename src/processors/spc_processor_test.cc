@@ -11,11 +11,6 @@ using namespace weir;
 
 namespace {
 
-const Timestamp origin = "2026-02-17T10:00:00Z"_utc;
-Timestamp at(std::int64_t minute) { return origin + Duration(60'000'000) * minute; }
-
-std::string define(std::int64_t id, const std::string& more) { return "{\"id\":" + std::to_string(id) + (more.empty() ? "" : "," + more) + "}"; }
-
 /// Characteristic 1, individuals around 10 with sigma 1.
 SpcRig individuals(const std::string& more = R"("limits":{"centre":10,"sigma":1})") {
     SpcRig rig;
@@ -30,9 +25,6 @@ std::vector<int> rules_open(const SpcRig& rig) {
     std::sort(rules.begin(), rules.end());
     return rules;
 }
-
-const Json& newest(const SpcRig& rig, std::int64_t sample, std::int64_t characteristic = 1) { return rig.client.samples.at(characteristic).at(sample); }
-std::string text_of(const Json& data, const char* name) { return data.find(name) ? data.find(name)->is_string() ? data.find(name)->as_string() : data.find(name)->text() : "absent"; }
 
 }  // namespace
 
@@ -152,6 +144,9 @@ TEST_CASE("spc: an acknowledgement has a user and a reason or code; a second one
     CHECK(text_of(ack, "acknowledged") == "true");
     CHECK(text_of(ack, "ack_user") == "operator1");
     CHECK(text_of(ack, "ack_reason") == "Process adjusted");
+    CHECK(text_of(ack, "ack_on_behalf_of") == "absent");
+    CHECK(messages[0].time == at(0));  // the violation's: a stretch of time tells all of it
+    CHECK(text_of(ack, "ack_time") == "2026-02-17T10:05:00.000Z");
     const auto again = rig.ask("acknowledge", "{\"violation_id\":" + first + R"(,"user":"operator2","reason":"me too"})");
     CHECK(again.error().code == "already_acknowledged");
     CHECK(again.error().message.find("operator1") != std::string::npos);
@@ -169,7 +164,7 @@ TEST_CASE("spc: what was acknowledged is kept and marked when it falls away, and
     SpcRig rig = individuals();
     REQUIRE(rig.sample(1, 1, at(0), {14}) == "");
     const std::int64_t id = rig.client.violations.begin()->first;
-    REQUIRE(rig.ask("acknowledge", "{\"violation_id\":" + std::to_string(id) + R"(,"user":"operator1","reason":"typing error","exclude_sample":true})").ok());
+    REQUIRE(rig.ask("acknowledge", "{\"violation_id\":" + std::to_string(id) + R"(,"user":"operator1","on_behalf_of":"Ann of shift 2","reason":"typing error","exclude_sample":true})").ok());
     // Excluded with the acknowledgement: no violation holds, and the record of it stays.
     CHECK(text_of(newest(rig, 1), "excluded") == "true");
     CHECK(newest(rig, 1).find("zone")->is_null());
@@ -179,6 +174,7 @@ TEST_CASE("spc: what was acknowledged is kept and marked when it falls away, and
     CHECK(rig.client.violations[id].open);
     CHECK(text_of(rig.client.violations[id].data, "acknowledged") == "true");
     CHECK(text_of(rig.client.violations[id].data, "ack_user") == "operator1");
+    CHECK(text_of(rig.client.violations[id].data, "ack_on_behalf_of") == "Ann of shift 2");
     REQUIRE(rig.ask("correct_sample", R"({"characteristic_id":1,"sample_id":1,"value":10.1})").ok());
     CHECK(rig.client.violations[id].superseded);
     CHECK(rig.client.mistakes.empty());
@@ -422,14 +418,22 @@ TEST_CASE("spc: a missed collection is told once, at its time, and so is its end
     CHECK(rig.processor->next_due()->at == at(23));
     rig.now = at(23);
     const auto told = rig.commit({});  // the tick that a runner commits
-    REQUIRE(told.size() == 1);
-    CHECK(told[0].type == "collection_missed");
-    CHECK(told[0].stream == "spc.violations");
+    REQUIRE(told.size() == 2);
+    const auto alarm = std::find_if(told.begin(), told.end(), [](const auto& m) { return m.stream == "spc.violations"; });
+    REQUIRE(alarm != told.end());
+    CHECK(alarm->type == "collection_missed");
+    // Who looks only now sees it at the characteristic.
+    const auto missing = [](const std::vector<SpcRig::Message>& all) {
+        const auto at = std::find_if(all.begin(), all.end(), [](const auto& m) { return m.type == "characteristic"; });
+        return at == all.end() ? "not told" : text_of(at->data(), "collection_missed");
+    };
+    CHECK(missing(told) == "true");
     CHECK_FALSE(rig.processor->next_due());
     rig.now = at(40);
     CHECK(rig.commit({}).empty());
     const auto back = rig.send("put_sample", R"({"characteristic_id":1,"value":10})", at(40));
     CHECK(std::count_if(back.begin(), back.end(), [](const auto& m) { return m.type == "collection_resumed"; }) == 1);
+    CHECK(missing(back) == "false");
     CHECK(rig.processor->next_due()->at == at(55));
 }
 
@@ -486,73 +490,6 @@ TEST_CASE("spc: history is bounded: what is older is refused, and an EWMA goes o
         REQUIRE(small.written.size() == large.written.size() + 1);  // the refusal
         for (std::size_t i = 0; i < large.written.size(); ++i) REQUIRE(small.written[i].text == large.written[i].text);
     }
-}
-
-namespace {
-
-/// Another processor goes on from what this one saved.
-void restart(SpcRig& rig, std::map<std::string, std::string>& saved) {
-    for (auto& put : rig.processor->save()) {
-        if (put.value) saved[put.key] = *put.value;
-        else saved.erase(put.key);
-    }
-    auto other = rig.make();
-    REQUIRE(other->restore({saved.begin(), saved.end()}).ok());
-    rig.replace(std::move(other));
-}
-
-}  // namespace
-
-TEST_CASE("spc: single readings are gathered to a subgroup, from a stream and from a command, also across restarts; whole ones come beside them (spec.md 3)") {
-    SpcRig rig({}, {"line"});
-    REQUIRE(rig.ask("create_characteristic", define(1, R"("chart":"xbar_r","subgroup_size":3,"limits":{"centre":10,"sigma":1},"source":{"stream":"line","value":"/v"})")).ok());
-    std::map<std::string, std::string> saved;
-    CHECK(rig.send("reading", R"({"v":9})", at(2), "line").empty());
-    restart(rig, saved);
-    CHECK(rig.send("put_sample", R"({"characteristic_id":1,"value":10})", at(1)).empty());
-    // A whole one does not wait for it, nor ends it; what is refused is not gathered.
-    REQUIRE(rig.sample(1, 50, at(3), {10, 10, 10}) == "");
-    CHECK(rig.ask("put_sample", R"({"characteristic_id":1,"value":"x"})", at(3)).error().code == "not_a_number");
-    CHECK(rig.ask("put_sample", R"({"characteristic_id":1,"value":9,"sample_id":50})", at(3)).error().code == "sample_exists");
-    CHECK(rig.send("reading", R"({"v":null})", at(3), "line").size() == 1);
-    restart(rig, saved);
-    const auto told = rig.send("put_sample", R"({"characteristic_id":1,"value":11,"sample_id":7})", at(0));
-    REQUIRE(told.size() == 1);
-    CHECK(told[0].type == "sample");
-    CHECK(newest(rig, 7).find("values")->text() == "[9,10,11]");
-    CHECK(text_of(newest(rig, 7), "timestamp") == "2026-02-17T10:02:00Z");
-    CHECK(newest(rig, 7).find("value")->as_double() == 10);
-    CHECK(newest(rig, 7).find("spread")->find("statistic")->as_double() == 2);
-    // The next one begins anew.
-    CHECK(rig.send("reading", R"({"v":10})", at(4), "line").empty());
-    CHECK(rig.send("reading", R"({"v":10})", at(5), "line").empty());
-    CHECK(rig.send("reading", R"({"v":10})", at(6), "line").size() == 1);
-    CHECK(rig.processor->chart(1)->records().size() == 3);
-}
-
-TEST_CASE("spc: a subgroup is of one part, one unit and one size: a change ends or drops what was gathered") {
-    SpcRig rig;
-    REQUIRE(rig.ask("create_characteristic", define(1, R"("chart":"short_run_deviation","subgroup_size":3,"limits":{"centre":0,"sigma":1})")).ok());
-    const auto reading = [&](double value, double nominal) {
-        return rig.send("put_sample", R"({"characteristic_id":1,"value":)" + spc_text(value) + ",\"nominal\":" + spc_text(nominal) + "}", at(1));
-    };
-    CHECK(reading(10, 10).empty());
-    CHECK(reading(11, 10).empty());
-    const auto ended = reading(20, 20);
-    REQUIRE(ended.size() == 1);
-    CHECK(ended[0].data().find("values")->text() == "[10,11]");
-    CHECK(ended[0].data().find("statistic")->as_double() == 0.5);
-    REQUIRE(rig.ask("change_characteristic", R"({"characteristic_id":1,"change":{"name":"other"}})").ok());
-    CHECK(reading(21, 20).empty());
-    REQUIRE(rig.ask("change_characteristic", R"({"characteristic_id":1,"change":{"unit":"inch"}})").ok());
-    CHECK(reading(20.5, 20).empty());
-    CHECK(reading(20.5, 20).empty());
-    CHECK(reading(20.5, 20).size() == 1);
-    CHECK(reading(20, 20).empty());
-    REQUIRE(rig.ask("retire_characteristic", R"({"characteristic_id":1})").ok());
-    REQUIRE(rig.ask("put_characteristic", define(1, R"("chart":"short_run_deviation","subgroup_size":2,"limits":{"centre":0,"sigma":1})")).ok());
-    CHECK(reading(20, 20).empty());
-    CHECK(reading(20, 20).size() == 1);
 }
 
 TEST_CASE("spc: samples of up to 1000 values are judged with their own constants, and what is kept and saved of them stays bounded") {

@@ -109,6 +109,7 @@ void SpcChart::save(std::vector<std::pair<std::string, std::optional<std::string
                 put_text(*bytes, v.ack->reason);
                 put_text(*bytes, v.ack->code);
                 put_raw(*bytes, v.ack->time.micros());
+                put_text(*bytes, v.ack->on_behalf_of);
             }
         }
         puts.emplace_back("v/" + std::to_string(id), std::move(bytes));
@@ -183,6 +184,7 @@ Result<void> SpcChart::restore(std::string_view key, std::string_view bytes) {
         ack.reason = take.text();
         ack.code = take.text();
         ack.time = take.time();
+        if (!take.in.empty()) ack.on_behalf_of = take.text();  // not there in what 0.1 saved
         v.ack = std::move(ack);
     }
     if (!take.good || !analytics::rule_with_id(static_cast<int>(v.rule))) return bad_state("violation");

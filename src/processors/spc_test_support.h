@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "base/assert.h"
 #include "event/json.h"
 #include "processors/spc_processor.h"
 
@@ -93,7 +94,7 @@ public:
         for (const auto& append : output.take())
             for (const EventView e : append.events) {
                 messages.push_back({append.stream, std::string(e.type), std::string(e.key), std::string(e.id), std::string(e.data), e.time});
-                if (e.type != "answer" && e.type != "characteristic" && e.type != "capability") client.apply(e.type, *Json::parse(e.data));
+                if (e.type != "answer" && e.type != "characteristic" && e.type != "capability" && e.type != "gathering") client.apply(e.type, *Json::parse(e.data));
                 if (keep) written.push_back(messages.back());
             }
         return messages;
@@ -130,5 +131,24 @@ private:
     std::map<std::string, std::uint64_t> seqs_;
     std::uint64_t sent_ = 0, commit_no_ = 0;
 };
+
+/// Another processor goes on from what this one saved.
+inline void restart(SpcRig& rig, std::map<std::string, std::string>& saved) {
+    for (auto& put : rig.processor->save()) {
+        if (put.value) saved[put.key] = *put.value;
+        else saved.erase(put.key);
+    }
+    auto other = rig.make();
+    WEIR_ASSERT(other->restore({saved.begin(), saved.end()}).ok());
+    rig.replace(std::move(other));
+}
+
+inline const Timestamp origin = "2026-02-17T10:00:00Z"_utc;
+inline Timestamp at(std::int64_t minute) { return origin + Duration(60'000'000) * minute; }
+
+inline std::string define(std::int64_t id, const std::string& more) { return "{\"id\":" + std::to_string(id) + (more.empty() ? "" : "," + more) + "}"; }
+
+inline const Json& newest(const SpcRig& rig, std::int64_t sample, std::int64_t characteristic = 1) { return rig.client.samples.at(characteristic).at(sample); }
+inline std::string text_of(const Json& data, const char* name) { return data.find(name) ? data.find(name)->is_string() ? data.find(name)->as_string() : data.find(name)->text() : "absent"; }
 
 }  // namespace weir
