@@ -262,10 +262,14 @@ sigma = 1
 """)
     until(lambda: len(w.get("/api/v1/characteristics")["characteristics"]) == 2, "the configured characteristics are there")
     assert w.post("/api/v1/streams/line/events", [{"id": f"r{i}", "data": {"diameter": 9 + i}} for i in range(2)])[0] == 200
+    until(lambda: (w.get("/api/v1/characteristics/2")["gathering"] or {}).get("gathered") == 2, "a subgroup that is not complete is shown")
+    gathering = w.get("/api/v1/characteristics")["characteristics"][1]["gathering"]
+    assert (gathering["of"], gathering["values"]) == (3, [9, 10])
     w.kill()
     w.start()
     assert w.post("/api/v1/streams/line/events", {"id": "r2", "data": {"diameter": 11}})[0] == 200
     first = until(lambda: w.get("/api/v1/samples?characteristic_id=2")["samples"], "three readings are a sample")
+    assert w.get("/api/v1/characteristics/2")["gathering"]["gathered"] == 0
     assert [s["values"] for s in first] == [[9, 10, 11]]
 
     async def publish():
@@ -277,3 +281,83 @@ sigma = 1
 
     asyncio.run(publish())
     until(lambda: [s for s in w.get("/api/v1/samples?characteristic_id=2")["samples"] if s["sample_id"] == 5], "a published sample is judged")
+
+
+def test_samples_and_violations_of_long_ago_are_found_however_many_came_since(weir):
+    """S3-R15, spec.md 3 (live and over REST): 210,000 newer samples lie between; pages go back to the first one, through samples of one time and one that was moved."""
+    w = weir(CONFIG + """
+[[characteristics]]
+id = 2
+chart = "individuals"
+centre = 10
+sigma = 1
+rules = ["1"]
+""")
+    until(lambda: len(w.get("/api/v1/characteristics")["characteristics"]) == 2, "the configured characteristics are there")
+    old = [{"characteristic_id": 2, "sample_id": i, "value": 10 + i / 100, "timestamp": "2020-01-01T00:00:00Z" if i < 15 else f"2020-01-02T00:00:{i:02}Z"} for i in range(1, 31)]
+    old[6]["value"] = 99
+    assert w.post("/api/v1/samples", old)[1]["accepted"] == 30
+    assert request(w, "PATCH", "/api/v1/samples/2/30", {"timestamp": "2019-06-01T00:00:00Z"})[0] == 200
+    violation = w.get("/api/v1/violations?characteristic_id=2")["violations"][0]["violation_id"]
+    assert request(w, "POST", f"/api/v1/violations/{violation}/acknowledge", {"user": "operator1", "reason": "seen"})[0] == 200
+
+    for batch in range(21):
+        # Every tenth beyond the limit and back: as many events of violations, too.
+        lines = "\n".join(json.dumps({"characteristic_id": 2, "value": 14 if i % 10 == 0 else 10, "timestamp": f"2026-02-{1 + batch:02}T{i // 3600:02}:{i // 60 % 60:02}:{i % 60:02}Z"}) for i in range(10_000))
+        assert w.post("/api/v1/samples", lines, "application/x-ndjson")[1]["accepted"] == 10_000
+    assert w.head("spc.samples") > 210_000
+
+    answer = w.get("/api/v1/samples?characteristic_id=2&from=2019-01-01T00:00:00Z&to=2021-01-01T00:00:00Z")
+    assert answer["complete"] is True and answer["earlier"] is None
+    assert [s["sample_id"] for s in answer["samples"]] == [30, *range(1, 30)]
+    # Page by page, whatever the page cuts in two.
+    found, more = [], {"to": "2021-01-01T00:00:00Z", "before": 0}
+    while more:
+        answer = w.get(f"/api/v1/characteristics/2/samples?to={more['to']}&before={more['before']}&limit=4")
+        assert answer["complete"] and len(answer["samples"]) <= 4
+        found = [s["sample_id"] for s in answer["samples"]] + found
+        more = answer["earlier"]
+    assert found == [30, *range(1, 30)]
+    # Where it moved from, it is not any more.
+    assert [s["sample_id"] for s in w.get("/api/v1/samples?characteristic_id=2&from=2020-01-02T00:00:28Z&to=2020-01-03T00:00:00Z")["samples"]] == [28, 29]
+    newest = w.get("/api/v1/samples?characteristic_id=2&limit=3")
+    assert [s["timestamp"] for s in newest["samples"]] == [f"2026-02-21T02:46:{s}Z" for s in (37, 38, 39)] and newest["earlier"]["before"] == newest["samples"][0]["sample_id"]
+    assert len(w.get("/api/v1/samples?characteristic_id=2&limit=10000")["samples"]) == 10_000
+
+    old_ones = w.get("/api/v1/violations?state=all&characteristic_id=2&from=2020-01-01T00:00:00Z&to=2020-02-01T00:00:00Z")
+    assert old_ones["complete"] is True
+    assert [(v["violation_id"], v["state"], v["ack_user"]) for v in old_ones["violations"]] == [(violation, "acknowledged", "operator1")]
+    assert w.get("/api/v1/violations?characteristic_id=2&limit=5")["complete"] is False
+    # The other characteristic has said nothing since: it is found all the same.
+    assert [c["characteristic_id"] for c in w.get("/api/v1/characteristics")["characteristics"]] == [1, 2]
+
+
+def test_who_acknowledges_is_who_holds_the_token(weir):
+    """S3-17, S3-28, S3-R12: the record has the token's holder, and whom the request named beside; over HTTP, in bulk, and as an event."""
+    config = CONFIG.replace("[[characteristics]]", tokens(admin=ADMIN, operator="publish = true\nacknowledge = true") + "[[characteristics]]")
+    w = weir(config)
+
+    def ask(token, method, path, body=None):
+        status, text, _ = as_token(w, path, token + "-token", method, body)
+        return status, json.loads(text)
+
+    until(lambda: ask("admin", "GET", "/api/v1/characteristics")[1]["characteristics"], "the configured characteristic is there")
+    beyond = [{"characteristic_id": 1, "sample_id": i, "value": 14, "timestamp": f"2026-02-02T12:{i:02}:00Z"} for i in (1, 3, 5, 7)]
+    back = [{**s, "sample_id": s["sample_id"] + 1, "value": 10, "timestamp": s["timestamp"].replace(":00Z", ":30Z")} for s in beyond]
+    assert ask("operator", "POST", "/api/v1/samples", beyond + back)[1]["accepted"] == 8
+    found = {v["sample_id"]: v["violation_id"] for v in ask("admin", "GET", "/api/v1/violations")[1]["violations"] if v["rule_id"] == 1 and v["chart"] != "mr"}
+    assert set(found) == {1, 3, 5, 7}
+
+    def record(sample):
+        violation = ask("admin", "GET", f"/api/v1/violations/{found[sample]}")[1]
+        return violation.get("ack_user"), violation.get("ack_on_behalf_of")
+
+    assert ask("operator", "POST", f"/api/v1/violations/{found[1]}/acknowledge", {"user": "the director", "reason": "seen"})[0] == 200
+    assert record(1) == ("operator", "the director")
+    assert ask("operator", "POST", f"/api/v1/violations/{found[3]}/acknowledge", {"reason": "seen"})[0] == 200
+    assert record(3) == ("operator", None)
+    assert ask("admin", "POST", "/api/v1/violations/acknowledge", {"violation_ids": [found[5]], "user": "admin", "reason": "seen"})[0] == 200
+    assert record(5) == ("admin", None)
+    event = {"type": "acknowledge", "data": {"violation_id": found[7], "user": "the director", "reason": "seen"}}
+    assert ask("operator", "POST", "/api/v1/streams/spc.in/events", event)[0] == 200
+    until(lambda: record(7) == ("operator", "the director"), "an acknowledgement that is pushed names its holder too")

@@ -146,6 +146,7 @@ Result<std::shared_ptr<Authenticator::State::Table>> Authenticator::State::read(
         StaticToken token{.name = name, .hash = row.hash.reveal(), .revoked = std::make_shared<std::atomic<bool>>(false), .identity = {}};
         auto identity = std::make_shared<Identity>();
         identity->name = "token " + name;
+        identity->holder = name;
         identity->permissions = *std::move(permissions);
         identity->limits = std::make_shared<TokenLimits>(options);
         identity->revoked = token.revoked;
@@ -227,6 +228,7 @@ Authenticator::Answer Authenticator::State::answer_jwt(const Table& t, std::stri
     if (!permissions.ok()) return {nullptr, permissions.error().message};
     auto identity = std::make_shared<Identity>();
     identity->name = "jwt " + claims->subject.substr(0, 128);
+    identity->holder = claims->subject.substr(0, 128);
     identity->permissions = *std::move(permissions);
     identity->expires = claims->expires;
     identity->limits = limits_of(t.options, claims->issuer + '\n' + claims->subject);

@@ -25,6 +25,7 @@ struct TokenLimits {
 /// Who somebody is, and what that allows. Thread: any.
 struct Identity {
     std::string name;         ///< for audit lines: `token wall`, `jwt alice`; never a token
+    std::string holder;       ///< who that is, for records: `wall`, `alice`; empty: nobody knows
     Permissions permissions;
     Timestamp expires = Timestamp::max();
     std::shared_ptr<TokenLimits> limits;      ///< null: none

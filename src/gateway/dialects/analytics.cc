@@ -7,6 +7,7 @@
 #include "gateway/dialects/analytics_messages.h"
 #include "gateway/dialects/dialects.h"
 #include "gateway/dialects/read_since.h"
+#include "gateway/http/acknowledging_user.h"
 #include "gateway/http/endpoints.h"
 #include "gateway/http/push.h"
 #include "gateway/hub.h"
@@ -239,6 +240,7 @@ private:
         if (!session.admit_events(hub_.reactor().now(), count, retry_after)) return refused(GatewayError::rate_limited, {}, retry_after.count() / 1000);
         auto pushed = std::make_shared<PushedEvents>(read_pushed(one ? *one : *events, hub_.clock().now(), [this] { return hub_.next_id(); }));
         if (const auto missing = missing_for(may, *stream, *pushed)) return deny(session, message, "publish", *missing);
+        name_user(*session.identity(), *stream, *pushed);
         const auto answer = [this, number = session.number(), name = std::string(*stream), metadata](PushAnswer made) {
             auto text = std::make_shared<std::string>();
             if (made.error) messages::append_error(*text, *made.error, {.detail = made.detail, .metadata = metadata});

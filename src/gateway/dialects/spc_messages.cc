@@ -18,7 +18,7 @@ Members members_of(std::string_view type) {
     return {};
 }
 
-constexpr std::string_view own_types[] = {"violation_withdrawn", "collection_missed", "collection_resumed", "characteristic", "capability"};
+constexpr std::string_view own_types[] = {"sample_moved", "violation_withdrawn", "collection_missed", "collection_resumed", "characteristic", "capability", "gathering"};
 bool is_own_type(std::string_view type) { return std::find(std::begin(own_types), std::end(own_types), type) != std::end(own_types); }
 
 void append_ids(JsonWriter& json, std::span<const std::uint64_t> ids) {

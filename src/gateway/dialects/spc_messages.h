@@ -14,8 +14,8 @@ namespace weir::spc_messages {
 
 // The messages of the spc dialect (source 003, "Message Protocol Examples"; S3-R1, S3-R2), as pure functions.
 
-/// The event types that this dialect carries: source 003's `sample`, `violation`, `ack_update`, and weir's own `violation_withdrawn`,
-/// `collection_missed`, `collection_resumed`, `characteristic`, `capability`.
+/// The event types that this dialect carries: source 003's `sample`, `violation`, `ack_update`, and weir's own `sample_moved`, `violation_withdrawn`,
+/// `collection_missed`, `collection_resumed`, `characteristic`, `capability`, `gathering`.
 bool is_spc_type(std::string_view event_type);
 /// `characteristic_id` of such an event's data: an integer from 0 to 2^53 - 1, or nullopt.
 std::optional<std::uint64_t> characteristic_id(std::string_view data);

@@ -7,6 +7,7 @@
 #include "gateway/auth/audit.h"
 #include "gateway/dialects/analytics_messages.h"
 #include "gateway/dialects/dialects.h"
+#include "gateway/http/acknowledging_user.h"
 #include "gateway/http/assets.h"
 #include "gateway/http/endpoints.h"
 #include "gateway/http/event_pages.h"
@@ -276,6 +277,7 @@ void Api::push_events(net::HttpExchange& exchange, const IdentityPtr& who, std::
                 audit(Audit::warning, {.what = "denied", .who = who->name, .path = stream, .detail = needs_name(*missing)});
                 return answer(error_answer(GatewayError::forbidden, "needs `" + std::string(needs_name(*missing)) + "`"));
             }
+            name_user(*who, stream, *pushed);
             if (who->limits && parts_.options.enable_rate_limiting) {
                 const auto wait = who->limits->publish.with(
                     [&](TokenBucket& bucket) { return bucket.take(parts_.hub.clock().monotonic(), static_cast<double>(pushed->count)); });

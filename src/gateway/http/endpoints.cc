@@ -21,8 +21,8 @@ constexpr std::string_view kJson = "application/json";
 
 constexpr std::string_view kId = R"({"type":"integer","minimum":1,"maximum":9007199254740991})";
 constexpr std::string_view kPut = R"({"type":"object","required":["characteristic_id","limits_version"],"properties":{"characteristic_id":{"type":"integer"},"limits_version":{"type":"integer"}}})";
-constexpr std::string_view kSamples = R"({"type":"object","required":["characteristic_id","samples"],"properties":{"characteristic_id":{"type":"integer"},"samples":{"type":"array","items":{"type":"object"}}}})";
-constexpr std::string_view kAcknowledge = R"({"type":"object","required":["user"],"properties":{"user":{"type":"string"},"reason":{"type":"string"},"reason_code":{"type":"string"},"exclude_sample":{"type":"boolean"},"violation_ids":{"type":"array","items":{"type":"integer"}},"characteristic_id":{"type":"integer"}}})";
+constexpr std::string_view kSamples = R"({"type":"object","required":["characteristic_id","samples","complete","earlier"],"properties":{"characteristic_id":{"type":"integer"},"samples":{"type":"array","items":{"type":"object"}},"complete":{"type":"boolean"},"earlier":{"type":"object","nullable":true,"properties":{"to":{"type":"string","format":"date-time"},"before":{"type":"integer"}}}}})";
+constexpr std::string_view kAcknowledge = R"({"type":"object","properties":{"user":{"type":"string"},"reason":{"type":"string"},"reason_code":{"type":"string"},"exclude_sample":{"type":"boolean"},"violation_ids":{"type":"array","items":{"type":"integer"}},"characteristic_id":{"type":"integer"}}})";
 constexpr std::string_view kAcknowledged = R"({"type":"object","required":["acknowledged","refused"],"properties":{"acknowledged":{"type":"array","items":{"type":"integer"}},"refused":{"type":"array","items":{"type":"object"}}}})";
 
 Endpoint::Parameter query(std::string_view name, std::string_view schema, std::string_view doc, bool required = false) { return {name, "query", schema, required, doc}; }
@@ -73,10 +73,10 @@ const std::vector<Endpoint>& endpoint_table() {
          {E::bad_request, E::unknown_characteristic, E::conflict, E::refused, E::too_large, E::busy, E::log_unavailable, E::not_judged}, N::administer, 201},
         {"get", "/api/v1/characteristics/{characteristic_id}/capability", "getCapability", "Capability of all readings, or of a range", {characteristic_in_path(), query("from", kTime, "samples not before this time"), query("to", kTime, "samples before this time")}, {}, kJson, kObject,
          {E::unknown_characteristic, E::refused, E::busy, E::log_unavailable, E::not_judged}, N::reading},
-        {"get", "/api/v1/characteristics/{characteristic_id}/samples", "listSamplesOf", "Its newest samples in order of time, each as it is now", {characteristic_in_path(), query("from", kTime, "not before this time"), query("to", kTime, "before this time"), samples_limit()}, {}, kJson, kSamples,
+        {"get", "/api/v1/characteristics/{characteristic_id}/samples", "listSamplesOf", "Its newest samples in order of time, each as it is now", {characteristic_in_path(), query("from", kTime, "not before this time"), query("to", kTime, "before this time"), query("before", kId, "of those at `to` itself the ones with a smaller id"), samples_limit()}, {}, kJson, kSamples,
          {E::bad_request, E::unknown_characteristic, E::busy, E::log_unavailable}, N::reading},
         {"get", "/api/v1/samples", "listSamples", "The newest samples of a characteristic in order of time, each as it is now",
-         {query("characteristic_id", kId, "whose", true), query("from", kTime, "not before this time"), query("to", kTime, "before this time"), samples_limit()}, {}, kJson, kSamples, {E::bad_request, E::busy, E::log_unavailable}, N::reading},
+         {query("characteristic_id", kId, "whose", true), query("from", kTime, "not before this time"), query("to", kTime, "before this time"), query("before", kId, "of those at `to` itself the ones with a smaller id"), samples_limit()}, {}, kJson, kSamples, {E::bad_request, E::busy, E::log_unavailable}, N::reading},
         {"post", "/api/v1/samples", "putSamples", "A sample, an array of samples, or NDJSON; answered when all are judged", {}, R"({"oneOf":[{"$ref":"#/components/schemas/NewSample"},{"type":"array","items":{"$ref":"#/components/schemas/NewSample"}}]})", kJson,
          R"({"type":"object","required":["accepted","duplicates","rejected"],"properties":{"accepted":{"type":"integer"},"duplicates":{"type":"integer"},"rejected":{"type":"array","items":{"type":"object","properties":{"index":{"type":"integer"},"code":{"type":"string"},"message":{"type":"string"}}}}}})",
          {E::bad_request, E::refused, E::too_large, E::unsupported_media_type, E::busy, E::log_unavailable, E::not_judged}, N::publish, 200, true},
@@ -84,8 +84,9 @@ const std::vector<Endpoint>& endpoint_table() {
          R"({"type":"object","properties":{"excluded":{"type":"boolean"},"timestamp":{"type":"string","format":"date-time"},"value":{"type":"number"},"values":{"type":"array","items":{"type":"number"}},"size":{"type":"number"}}})", kJson, kObject,
          {E::bad_request, E::unknown_characteristic, E::unknown_sample, E::conflict, E::refused, E::too_large, E::busy, E::log_unavailable, E::not_judged}, N::publish},
         {"get", "/api/v1/violations", "listViolations", "Violations, newest first",
-         {query("state", R"({"type":"string","enum":["open","acknowledged","withdrawn","all"],"default":"open"})", "open: neither acknowledged nor withdrawn"), query("characteristic_id", kId, "whose"), samples_limit()}, {}, kJson,
-         R"({"type":"object","required":["violations"],"properties":{"violations":{"type":"array","items":{"type":"object"}}}})", {E::bad_request, E::busy, E::log_unavailable}, N::reading},
+         {query("state", R"({"type":"string","enum":["open","acknowledged","withdrawn","all"],"default":"open"})", "open: neither acknowledged nor withdrawn"), query("characteristic_id", kId, "whose"),
+          query("from", kTime, "of samples not before this time"), query("to", kTime, "of samples before this time"), samples_limit()}, {}, kJson,
+         R"({"type":"object","required":["violations","complete"],"properties":{"violations":{"type":"array","items":{"type":"object"}},"complete":{"type":"boolean"}}})", {E::bad_request, E::busy, E::log_unavailable}, N::reading},
         {"get", "/api/v1/violations/{violation_id}", "getViolation", "One violation, in any state", {in_path("violation_id", "its id")}, {}, kJson, kObject, {E::unknown_violation, E::busy, E::log_unavailable}, N::reading},
         {"post", "/api/v1/violations/{violation_id}/acknowledge", "acknowledgeViolation", "Acknowledges it, once", {in_path("violation_id", "its id")}, kAcknowledge, kJson, kAcknowledged,
          {E::bad_request, E::unknown_violation, E::already_acknowledged, E::refused, E::too_large, E::busy, E::log_unavailable, E::not_judged}, N::acknowledge},

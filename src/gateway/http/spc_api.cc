@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "event/json.h"
+#include "gateway/http/acknowledging_user.h"
 #include "gateway/stream_directory.h"
 
 namespace weir {
@@ -140,6 +141,11 @@ void SpcApi::get_samples(net::HttpExchange& exchange, const IdentityPtr& who, st
     if (!read_time(request, "from", query.from) || !read_time(request, "to", query.to))
         return refuse(exchange, GatewayError::bad_request, "`from` and `to` are times such as 2026-02-17T10:00:00Z");
     if (!read_limit(request, query.limit)) return refuse(exchange, GatewayError::bad_request, "`limit` is a whole number from 1 to 10000");
+    if (const auto text = request.query_parameter("before")) {
+        const auto id = *text == "0" ? std::optional<std::uint64_t>(0) : read_id(*text);
+        if (!id || !query.to) return refuse(exchange, GatewayError::bad_request, "`before` is a sample's id, beside `to`");
+        query.before = *id;
+    }
     answer_later(exchange, [this, who, query] { return reader_.samples(who->permissions, query); });
 }
 
@@ -150,6 +156,8 @@ void SpcApi::get_violations(net::HttpExchange& exchange, const IdentityPtr& who)
     if (query.state != "open" && query.state != "acknowledged" && query.state != "withdrawn" && query.state != "all")
         return refuse(exchange, GatewayError::bad_request, "`state` is open, acknowledged, withdrawn or all");
     if (!read_limit(request, query.limit)) return refuse(exchange, GatewayError::bad_request, "`limit` is a whole number from 1 to 10000");
+    if (!read_time(request, "from", query.from) || !read_time(request, "to", query.to))
+        return refuse(exchange, GatewayError::bad_request, "`from` and `to` are times such as 2026-02-17T10:00:00Z");
     if (const auto text = request.query_parameter("characteristic_id")) {
         query.characteristic = read_id(*text);
         if (!query.characteristic) return refuse(exchange, GatewayError::bad_request, "`characteristic_id` is a whole number");
@@ -195,7 +203,9 @@ void SpcApi::ask_with_body(net::HttpExchange& exchange, const IdentityPtr& who, 
                     return refuse(waiting, GatewayError::bad_request, "`excluded` is true or false, and stands alone");
                 command = excluded->as_boolean() ? "exclude_sample" : "include_sample";
             }
-        ask_as(waiting, who, command, shape(*std::move(json)), status);
+        Json data = shape(*std::move(json));
+        if (command == "acknowledge") name_user(*who, data);
+        ask_as(waiting, who, command, std::move(data), status);
     });
 }
 

@@ -41,7 +41,7 @@ struct KnownViolation {
         auto data = Json::parse(violation.data);
         if (!data.ok()) return {};
         if (const auto told = Json::parse(ack.empty() ? "{}" : ack); told.ok())
-            for (const char* name : {"acknowledged", "ack_user", "ack_reason", "reason_code", "ack_time"})
+            for (const char* name : {"acknowledged", "ack_user", "ack_on_behalf_of", "ack_reason", "reason_code", "ack_time"})
                 if (const Json* value = told->find(name)) data->set(name, *value);
         data->set("state", Json::string(std::string(state(violation))));
         return data->text();
@@ -50,45 +50,62 @@ struct KnownViolation {
 
 }  // namespace
 
-Result<void> SpcReader::backwards(const Permissions& who, std::string_view stream, const std::function<bool(const EventView&)>& use) const {
+Result<bool> SpcReader::backwards(const Permissions& who, std::string_view stream, const Use& use) const {
     Log& log = hub_.log();
     const auto info = log.info(stream);
-    if (!info || !who.sees(stream, hub_.directory().type_of(stream))) return ok();
+    if (!info || !who.sees(stream, hub_.directory().type_of(stream))) return true;
     Boundary boundary(who.filter);
     Seq before = info->head + 1;
     for (std::size_t read = 0; before > info->first && read < searched_max;) {
         WEIR_TRY(const auto batches, log.read_before(stream, before, 1000));
-        if (batches.empty()) return ok();
+        if (batches.empty()) return true;
         for (std::size_t b = batches.size(); b-- > 0;)
             for (std::size_t i = batches[b]->events.size(); i-- > 0;) {
                 if (batches[b]->seq_of(i) >= before) continue;
                 ++read;
-                if (boundary.sees(stream, batches[b]->events[i]) && !use(batches[b]->events[i])) return ok();
+                if (boundary.sees(stream, batches[b]->events[i]) && !use(batches[b]->events[i])) return true;
             }
-        if (batches.front()->first_seq >= before) return ok();
+        if (batches.front()->first_seq >= before) return true;
         before = batches.front()->first_seq;
     }
-    return ok();
+    return before <= info->first;
+}
+
+Result<bool> SpcReader::backwards_within(const Permissions& who, std::string_view stream, const std::string& key, Timestamp from, Timestamp to, const Use& use) const {
+    if (!who.sees(stream, hub_.directory().type_of(stream))) return true;
+    Log::TimeRange range{.from = from, .to = to, .key = key.empty() ? std::nullopt : std::optional(key), .events_max = searched_max};
+    WEIR_TRY(const auto found, hub_.log().find(stream, range));
+    Boundary boundary(who.filter);
+    for (std::size_t i = found.size(); i-- > 0;)
+        if (boundary.sees(stream, found.event(i)) && !use(found.event(i))) break;
+    return !found.more;
 }
 
 // Characteristics.
 
 Result<std::map<std::uint64_t, std::string>> SpcReader::definitions(const Permissions& who, std::optional<std::uint64_t> only) const {
     static const JsonPath characteristic_id = path("/characteristic_id");
-    std::map<std::uint64_t, std::string> found, capability;
+    std::map<std::uint64_t, std::string> found, capability, gathering;
+    std::size_t since_new = 0;
     const std::string wanted = only ? std::to_string(*only) : std::string();
-    WEIR_CHECK_OK(backwards(who, characteristics_stream, [&](const EventView& event) {
+    WEIR_TRY(const bool complete, backwards(who, characteristics_stream, [&](const EventView& event) {
         if (only && event.key != wanted) return true;
         const auto id = id_in(characteristic_id, event.data);
         if (!id) return true;
-        if (event.type == "characteristic") found.emplace(*id, event.data);
-        if (event.type == "capability") capability.emplace(*id, event.data);
-        return !(only && event.type == "characteristic");
+        // What is told of one behind its definition is newer than that: nothing before it counts.
+        if (event.type == "capability" && !found.contains(*id)) capability.emplace(*id, event.data);
+        if (event.type == "gathering" && !found.contains(*id)) gathering.emplace(*id, event.data);
+        since_new = event.type == "characteristic" && found.emplace(*id, event.data).second ? 0 : since_new + 1;
+        return since_new < definitions_within && !(only && event.type == "characteristic");
     }));
+    (void)complete;
     for (auto& [id, text] : found) {
-        const auto own = capability.find(id);
         text.pop_back();
-        text += ",\"capability\":" + (own == capability.end() ? std::string("null") : own->second) + "}";
+        for (const auto& [name, own] : {std::pair("capability", &capability), std::pair("gathering", &gathering)}) {
+            const auto at = own->find(id);
+            text.append(",\"").append(name).append("\":").append(at == own->end() ? std::string("null") : at->second);
+        }
+        text += '}';
     }
     return found;
 }
@@ -127,38 +144,84 @@ HttpAnswer SpcReader::limits(const Permissions& who, std::uint64_t id) const {
 
 // Samples.
 
+namespace {
+
+struct NewestSample {
+    Timestamp time;
+    std::uint64_t id = 0;
+    std::string data;
+};
+
+}  // namespace
+
+// From the end of the range backwards, in stretches of time: each four times as long, so that few reads find few samples wherever they are, and shorter
+// where there is more than was wanted. The log finds a stretch by the times of its blocks. A stretch tells all of itself: each of its
+// samples as it is now stands behind what it was, and one that moved away in time says so.
 HttpAnswer SpcReader::samples(const Permissions& who, const SampleQuery& query) const {
     static const JsonPath sample_id = path("/sample_id");
-    const std::string key = std::to_string(query.characteristic);
-    struct Newest {
-        Timestamp time;
-        std::uint64_t id = 0;
-        std::string data;
-    };
-    // Newest first: what is seen first of a sample is how it is now. A sample may have moved in time, so the bounds come last.
-    std::unordered_map<std::uint64_t, Newest> found;
-    std::size_t inside = 0;
-    const auto read = backwards(who, samples_stream, [&](const EventView& event) {
-        if (event.key != key) return true;
-        const auto id = sample_id.number(event.data);
-        if (!id) return true;
-        const auto number = static_cast<std::uint64_t>(*id);
-        if (!found.emplace(number, Newest{event.time, number, {}}).second) return true;
-        if ((query.from && event.time < *query.from) || (query.to && event.time >= *query.to)) return true;
-        found[number].data = event.data;
-        // Some more than asked for: late samples stand before those that they are younger than.
-        return ++inside < query.limit + 300;
-    });
-    if (!read.ok()) return log_failed(read.error());
-    std::vector<Newest> all;
-    for (auto& [id, newest] : found)
-        if (!newest.data.empty()) all.push_back(std::move(newest));
-    std::sort(all.begin(), all.end(), [](const Newest& a, const Newest& b) { return std::pair(a.time, a.id) < std::pair(b.time, b.id); });
+    constexpr std::size_t stretch_max = 20'000;
+    Log& log = hub_.log();
+    const auto info = log.info(samples_stream);
+    std::vector<NewestSample> all;  // newest first
+    std::optional<std::pair<Timestamp, std::uint64_t>> earlier;
+    bool complete = true;
+    if (info && info->first_time && info->last_time && who.sees(samples_stream, hub_.directory().type_of(samples_stream))) {
+        const Duration instant = std::chrono::microseconds(1);
+        const Timestamp first = std::max(query.from.value_or(Timestamp::min()), *info->first_time);
+        Timestamp end = std::min(query.to ? query.before > 0 ? *query.to + instant : *query.to : Timestamp::max(), *info->last_time + instant);
+        Duration width = 1s;
+        std::size_t searched = 0;
+        Boundary boundary(who.filter);
+        while (end > first && all.size() <= query.limit) {
+            const Timestamp begin = end - first > width ? end - width : first;
+            std::unordered_map<std::uint64_t, NewestSample> stretch;
+            Log::TimeRange range{.from = begin, .to = end, .key = std::to_string(query.characteristic), .events_max = stretch_max};
+            bool more = true;
+            while (more) {
+                const auto found = log.find(samples_stream, range);
+                if (!found.ok()) return log_failed(found.error());
+                more = found->more;
+                searched += found->size();
+                // Of one instant all must be seen; else a shorter stretch is enough.
+                if (more && end - begin > instant) break;
+                for (std::size_t i = 0; i < found->size(); ++i) {
+                    const EventView event = found->event(i);
+                    const auto id = id_in(sample_id, event.data);
+                    if (!id || (query.before > 0 && event.time == *query.to && *id >= query.before)) continue;
+                    if (event.type == "sample" && boundary.sees(samples_stream, event)) stretch.insert_or_assign(*id, NewestSample{event.time, *id, std::string(event.data)});
+                    else stretch.erase(*id);
+                }
+                if (found->size() > 0) range.after = found->positions.back().first;
+            }
+            if (searched >= searched_max && (more || stretch.size() + all.size() <= query.limit)) {
+                complete = false;
+                earlier = std::pair(more ? end : begin, std::uint64_t{0});
+                if (more) break;
+            }
+            if (more) {
+                width = std::max(width / 8, instant);
+                continue;
+            }
+            const auto older = static_cast<std::ptrdiff_t>(all.size());
+            for (auto& [id, sample] : stretch) all.push_back(std::move(sample));
+            std::sort(all.begin() + older, all.end(), [](const NewestSample& a, const NewestSample& b) { return std::pair(a.time, a.id) > std::pair(b.time, b.id); });
+            if (!complete) break;
+            end = begin;
+            width = std::min(width * 4, Duration(366 * 24h));
+        }
+        if (complete && (all.size() > query.limit || end > first)) {
+            all.resize(std::min(all.size(), query.limit));
+            earlier = std::pair(all.back().time, all.back().id);
+        }
+    }
     HttpAnswer answer;
     JsonWriter json(answer.body);
     json.object().member("characteristic_id", query.characteristic).name("samples").array();
-    for (std::size_t i = all.size() > query.limit ? all.size() - query.limit : 0; i < all.size(); ++i) json.raw(all[i].data);
-    json.end().end();
+    for (std::size_t i = all.size(); i-- > 0;) json.raw(all[i].data);
+    json.end().member("complete", complete).name("earlier");
+    if (earlier) json.object().member("to", earlier->first).member("before", earlier->second).end();
+    else json.null();
+    json.end();
     return answer;
 }
 
@@ -172,7 +235,8 @@ HttpAnswer SpcReader::violations(const Permissions& who, const ViolationQuery& q
     JsonWriter json(answer.body);
     json.object().name("violations").array();
     std::size_t count = 0;
-    const auto read = backwards(who, violations_stream, [&](const EventView& event) {
+    // Newest first: what is seen first of a violation is how it is now. All that is told of one stands at its sample's time.
+    const Use use = [&](const EventView& event) {
         if (!key.empty() && event.key != key) return true;
         const auto id = id_in(violation_id, event.data);
         if (!id) return true;
@@ -182,9 +246,11 @@ HttpAnswer SpcReader::violations(const Permissions& who, const ViolationQuery& q
         if (text.empty()) return true;
         json.raw(text);
         return ++count < query.limit;
-    });
+    };
+    const auto read = query.from || query.to ? backwards_within(who, violations_stream, key, query.from.value_or(Timestamp::min()), query.to.value_or(Timestamp::max()), use)
+                                             : backwards(who, violations_stream, use);
     if (!read.ok()) return log_failed(read.error());
-    json.end().end();
+    json.end().member("complete", *read && count < query.limit).end();
     return answer;
 }
 
@@ -198,7 +264,8 @@ HttpAnswer SpcReader::violation(const Permissions& who, std::uint64_t wanted) co
         return false;
     });
     if (!read.ok()) return log_failed(read.error());
-    if (answer.body.empty()) return error_answer(GatewayError::unknown_violation, std::to_string(wanted));
+    if (answer.body.empty())
+        return error_answer(GatewayError::unknown_violation, std::to_string(wanted) + (*read ? "" : "; the newest " + std::to_string(searched_max) + " events were searched, `from` and `to` of /api/v1/violations find older ones"));
     return answer;
 }
 

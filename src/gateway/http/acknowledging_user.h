@@ -1,0 +1,14 @@
+#pragma once
+#include "event/json.h"
+#include "gateway/auth/authenticator.h"
+#include "gateway/http/push.h"
+
+namespace weir {
+
+/// Whoever acknowledges is the holder of the token, whatever the request says: whom it names stands beside as `on_behalf_of`. Where nobody
+/// knows who that is (without authentication), the request is believed.
+void name_user(const Identity& who, Json& acknowledgement);
+/// The same for acknowledgements among events that are pushed to the stream of commands.
+void name_user(const Identity& who, std::string_view stream, PushedEvents& pushed);
+
+}  // namespace weir
