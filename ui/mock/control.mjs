@@ -17,6 +17,9 @@ export class Control {
     this.samples = new Map([[1, []], [2, []]]);
     this.violations = new Map();
     this.listeners = new Set();
+    this.definitions = new Map();
+    /** Told of each definition that was put: the stream of them. */
+    this.onDefinition = () => {};
     this.seed = 12345;
     for (let i = 0; i < count; i++) for (const id of [1, 2]) this.add(id, this.began + i * interval);
   }
@@ -64,21 +67,42 @@ export class Control {
   tell(type, payload) {
     for (const listener of this.listeners) listener({ type, payload, details: {} });
   }
+  /** [status, answer] */
+  create(body) {
+    if (this.samples.has(body.id)) return [409, { error: { code: "characteristic_exists", message: "Characteristic exists", detail: `characteristic ${body.id} is there already; put or change it instead` } }];
+    this.samples.set(body.id, []);
+    const versions = body.limits ? [{ version: 1, from: null, chart: body.chart, origin: { kind: "given" }, ...body.limits }] : [{ version: 1, from: null, chart: body.chart, origin: { kind: "awaiting" }, centre: null, sigma: null }];
+    const made = { ...body, characteristic_id: body.id, retired: false, rules_on: [], limits_versions: versions, capability: null, gathering: null };
+    this.definitions.set(body.id, made);
+    this.onDefinition(made);
+    return [201, { characteristic_id: body.id, limits_version: 1 }];
+  }
+  /** Single readings of a subgroup that is not complete. */
+  gather(id, values, of) {
+    const told = { characteristic_id: id, gathered: values.length, of, values };
+    this.definitions.get(id).gathering = told;
+    this.tell("gathering", told);
+  }
   characteristic(id) {
+    const made = this.definitions.get(id);
+    if (made) return made;
     return {
       characteristic_id: id, id, name: id === 1 ? "Bore diameter" : "Shaft diameter", unit: "mm", path: "plant1/line1", chart: "xbar_r", retired: false, spec: { lsl: 24.8, usl: 25.2, target: 25 },
       rules_on: [{ rule_id: 1, rule_name: "One point beyond 3 sigma", short_name: "Outlier", severity: "CRITICAL" }],
-      limits_versions: [{ version: 2, from: null, origin: { kind: "estimated" } }, { version: 3, from: new Date(this.began + 120 * this.interval).toISOString(), origin: { kind: "given" } }],
+      limits_versions: [
+        { version: 2, from: null, chart: "xbar_r", origin: { kind: "estimated", samples: 25, excluded: [] }, centre: limits.centre, sigma: 1.15 * limits.sigma },
+        { version: 3, from: new Date(this.began + 120 * this.interval).toISOString(), chart: "xbar_r", origin: { kind: "given" }, ...limits },
+      ],
       capability: { cp: { value: 1.33, low: 1.2, high: 1.46 }, cpk: { value: 1.31, low: 1.18, high: 1.44 }, pp: { value: 1.3, low: 1.2, high: 1.4 }, ppk: { value: 1.28, low: 1.16, high: 1.4 }, count: 1300 },
     };
   }
   answers() {
     return {
-      characteristics: () => ({ characteristics: [this.characteristic(1), this.characteristic(2)], reason_codes: { tool_wear: "Tool wear", process_adjusted: "Process adjusted" } }),
+      characteristics: () => ({ characteristics: [...this.samples.keys()].map((id) => this.characteristic(id)), reason_codes: { tool_wear: "Tool wear", process_adjusted: "Process adjusted" } }),
       samples: (query) => {
         const id = Number(query.get("characteristic_id"));
         const to = query.get("to");
-        return { characteristic_id: id, samples: this.samples.get(id).filter((s) => !to || s.timestamp < to).slice(-Number(query.get("limit") ?? 200)) };
+        return { characteristic_id: id, samples: this.samples.get(id).filter((s) => !to || s.timestamp < to || (s.timestamp === to && s.sample_id < Number(query.get("before") ?? 0))).slice(-Number(query.get("limit") ?? 200)) };
       },
       violations: (query) => {
         const id = query.get("characteristic_id");

@@ -34,13 +34,17 @@ export async function startMock({ port = 0, interval = 4000, token = null, zone 
     const [name, ...rest] = url.pathname.slice("/api/v1/".length).split("/").map(decodeURIComponent);
     counts.requests[name] = (counts.requests[name] ?? 0) + 1;
     if (faults[name]) return answer(faults[name], { error: { code: "internal", message: "the log could not be read", detail: null } });
-    if (name === "violations" && request.method === "POST") {
+    if (request.method === "POST") {
       let body = "";
       request.on("data", (piece) => (body += piece));
-      request.on("end", () => answer(...(rest[0] === "acknowledge" ? control.acknowledgeAll(JSON.parse(body)) : control.acknowledge(Number(rest[0]), JSON.parse(body)))));
+      request.on("end", () => {
+        const given = JSON.parse(body);
+        if (name === "characteristics") return answer(...control.create(given));
+        answer(...(rest[0] === "acknowledge" ? control.acknowledgeAll(given) : control.acknowledge(Number(rest[0]), given)));
+      });
       return;
     }
-    if (faults.empty && name === "characteristics") return answer(200, { characteristics: [], reason_codes: {} });
+    if (faults.empty && name === "characteristics") return answer(200, { characteristics: [...control.definitions.values()], reason_codes: {} });
     const handler = api[name];
     if (!handler) return answer(404, { error: { code: "not_found", message: "no such thing", detail: null } });
     answer(200, handler(url.searchParams, rest));
@@ -125,15 +129,16 @@ export async function startMock({ port = 0, interval = 4000, token = null, zone 
 
   const spc = new WebSocketServer({ noServer: true });
   spc.on("connection", (socket) => {
-    let listener = null;
+    const ids = new Set();
+    const listener = (told) => ids.has(told.payload.characteristic_id) && socket.send(JSON.stringify(told));
+    control.listeners.add(listener);
     socket.on("close", () => control.listeners.delete(listener));
     socket.on("message", (text) => {
       const message = JSON.parse(String(text));
       if (message.type === "ping") return socket.send('{"type":"pong"}');
       if (message.type !== "subscribe") return;
       socket.send(JSON.stringify({ type: "subscribed", characteristic_ids: message.characteristic_ids }));
-      listener = (told) => message.characteristic_ids.includes(told.payload.characteristic_id) && socket.send(JSON.stringify(told));
-      control.listeners.add(listener);
+      for (const id of message.characteristic_ids) ids.add(id);
     });
   });
 
@@ -201,6 +206,15 @@ export async function startMock({ port = 0, interval = 4000, token = null, zone 
       subscription_id: subscription.id, timestamp: event.ingested, metadata: { stream, seq: event.seq, epoch: history.epoch, key: event.key },
     };
   }
+
+  let definitions = 0;
+  control.onDefinition = (made) => {
+    definitions += 1;
+    const event = { id: `d${definitions}`, type: "characteristic", key: String(made.id), seq: definitions, time: new Date().toISOString(), ingested: new Date().toISOString(), data: made };
+    for (const session of sessions)
+      for (const subscription of session.subscriptions.values())
+        if (subscription.type === "events" && subscription.streams?.includes("spc.characteristics")) send(session, eventMessage(subscription, "spc.characteristics", event));
+  };
 
   let sentTo = history.latest(started);
   let windowsTo = started;

@@ -55,6 +55,17 @@ export interface Index {
   high: number;
 }
 
+/** One version of the limits: from when it holds, and where it is from. */
+export interface Limits {
+  version: number;
+  from: string | null;
+  chart: string;
+  origin: { kind: string; samples?: number; excluded?: number[] };
+  centre: number | null;
+  sigma: number | null;
+  limit_sigmas?: number;
+}
+
 export interface Characteristic {
   characteristic_id: number;
   name?: string;
@@ -64,8 +75,18 @@ export interface Characteristic {
   retired: boolean;
   spec?: { lsl?: number; usl?: number; target?: number };
   rules_on: { rule_id: number; rule_name: string; short_name: string; severity: string }[];
-  limits_versions: { version: number; from: string | null; origin: { kind: string } }[];
+  limits_versions: Limits[];
+  /** Nothing came for one and a half of `expected_every`. */
+  collection_missed?: boolean;
+  /** Single readings of a subgroup that is not complete. */
+  gathering?: { gathered: number; of: number; values: number[] } | null;
   capability: { cp: Index | null; cpk: Index | null; pp: Index | null; ppk: Index | null; count: number } | null;
+}
+
+/** What the form for a new one gives: docs/http-api.md has all that there could be. */
+export interface Definition {
+  id: number;
+  [member: string]: unknown;
 }
 
 /** Samples kept for the chosen chart; more of the past is asked for in pages of as many. */
@@ -85,12 +106,17 @@ export class ControlCharts {
   picked: number | "all" | null = null;
   trouble = "";
   live = false;
+  /** weir judges samples, and this page may see it. */
+  available = false;
+  /** The form for a new characteristic is open. */
+  making = false;
   more_before = true;
   /** Grows with each change of the samples. */
   version = 0;
 
   private retry = 1000;
   private turn = 0;
+  private socket: WebSocket | null = null;
   private loading = false;
 
   constructor(
@@ -102,12 +128,14 @@ export class ControlCharts {
   async start(): Promise<void> {
     try {
       await this.loadAll();
-      if (this.characteristics.length > 0) this.connect();
-      // None yet: somebody may create one while the page is open.
-      else setTimeout(() => void this.start(), 30_000);
     } catch {
       setTimeout(() => void this.start(), 10_000);
     }
+  }
+
+  /** Everything anew: who subscribed to definitions may have missed some before that. */
+  async reload(): Promise<void> {
+    await this.loadAll().catch(() => {});
   }
 
   get open(): Violation[] {
@@ -132,6 +160,36 @@ export class ControlCharts {
     void this.loadChosen();
   }
 
+  make(open: boolean): void {
+    this.making = open;
+    this.changed();
+  }
+
+  /** Null when it was created (and is shown), else why not. */
+  async create(definition: Definition): Promise<string | null> {
+    const refused = await this.post("characteristics", definition);
+    if (typeof refused === "string") return refused;
+    this.making = false;
+    await this.reload();
+    this.choose(definition.id);
+    return null;
+  }
+
+  /** A definition as its stream tells it: a new one is followed from now on, a retired one is gone. */
+  learn(told: Characteristic): void {
+    const known = this.characteristics.find((c) => c.characteristic_id === told.characteristic_id);
+    const others = this.characteristics.filter((c) => c !== known);
+    // Capability and readings gathered are told by themselves.
+    const now = { ...told, capability: known?.capability ?? told.capability ?? null, gathering: known?.gathering ?? told.gathering ?? null };
+    this.characteristics = told.retired ? others : [...others, now].sort((a, b) => a.characteristic_id - b.characteristic_id);
+    if (!known && !told.retired) this.follow([told.characteristic_id]);
+    if (!this.current) {
+      if (this.characteristics[0]) return this.choose(this.characteristics[0].characteristic_id);
+      this.chosen = null;
+    }
+    this.changed();
+  }
+
   pick(violation: number | "all" | null): void {
     const v = typeof violation === "number" ? this.violations.get(violation) : undefined;
     if (v && v.characteristic_id !== this.chosen) this.choose(v.characteristic_id);
@@ -145,7 +203,9 @@ export class ControlCharts {
     this.loading = true;
     const turn = this.turn;
     try {
-      const answer = await this.get<{ samples: Sample[] }>("samples", { characteristic_id: String(this.chosen), to: first.timestamp, limit: String(page_samples) });
+      // Samples of the very same time are told apart by their ids.
+      const before = { to: first.timestamp, before: String(first.sample_id) };
+      const answer = await this.get<{ samples: Sample[] }>("samples", { characteristic_id: String(this.chosen), ...before, limit: String(page_samples) });
       if (turn !== this.turn) return;
       this.more_before = answer.samples.length > 0;
       for (const sample of answer.samples) this.put(sample);
@@ -162,21 +222,16 @@ export class ControlCharts {
   async acknowledge(violation: number | "all", user: string, reason: string, code: string, exclude: boolean): Promise<string | null> {
     const all = violation === "all" ? { characteristic_id: this.chosen } : {};
     const body = { ...all, user, ...(reason ? { reason } : {}), ...(code ? { reason_code: code } : {}), ...(exclude ? { exclude_sample: true } : {}) };
-    try {
-      const url = new URL(violation === "all" ? "api/v1/violations/acknowledge" : `api/v1/violations/${violation}/acknowledge`, this.base);
-      const answer = await fetch(url, { method: "POST", headers: { ...this.headers(), "Content-Type": "application/json" }, body: JSON.stringify(body) });
-      const told = await answer.json().catch(() => null);
-      if (!answer.ok) return told?.error?.detail || told?.error?.message || `weir answered ${answer.status}`;
-      for (const id of (told?.acknowledged ?? []) as number[]) {
-        const known = this.violations.get(id);
-        if (known) this.violations.set(id, { ...known, acknowledged: true, ack_user: user, ack_reason: reason || this.reasons[code] || code });
-      }
-      this.picked = null;
-      this.changed();
-      return null;
-    } catch {
-      return "weir does not answer";
+    const told = await this.post(violation === "all" ? "violations/acknowledge" : `violations/${violation}/acknowledge`, body);
+    if (typeof told === "string") return told;
+    for (const id of (told.acknowledged ?? []) as number[]) {
+      const known = this.violations.get(id);
+      // Who did it is told by weir, which knows whose token this is.
+      if (known && !known.acknowledged) this.violations.set(id, { ...known, acknowledged: true, ack_user: user, ack_reason: reason || this.reasons[code] || code });
     }
+    this.picked = null;
+    this.changed();
+    return null;
   }
 
   // Live
@@ -187,11 +242,12 @@ export class ControlCharts {
     const token = this.token();
     if (token) url.searchParams.set("token", token);
     const socket = new WebSocket(url);
+    this.socket = socket;
     let ping = 0;
     socket.onopen = () => {
       this.retry = 1000;
       this.live = true;
-      socket.send(JSON.stringify({ type: "subscribe", characteristic_ids: this.characteristics.map((c) => c.characteristic_id) }));
+      this.follow(this.characteristics.map((c) => c.characteristic_id));
       // The server takes a client for stale that says nothing (S3-10).
       ping = window.setInterval(() => socket.send('{"type":"ping"}'), ping_every);
     };
@@ -209,6 +265,12 @@ export class ControlCharts {
     };
   }
 
+  /** Opens the socket where there is none yet: it follows all that are known then. */
+  private follow(ids: number[]): void {
+    if (!this.socket) this.connect();
+    else if (this.socket.readyState === WebSocket.OPEN && ids.length > 0) this.socket.send(JSON.stringify({ type: "subscribe", characteristic_ids: ids }));
+  }
+
   take(type: string, data: any): void {
     if (type === "sample") {
       if (data.characteristic_id !== this.chosen) return;
@@ -223,10 +285,10 @@ export class ControlCharts {
     } else if (type === "ack_update") {
       const known = this.violations.get(data.violation_id);
       if (known) this.violations.set(data.violation_id, { ...known, acknowledged: true, ack_user: data.ack_user, ack_reason: data.ack_reason });
-    } else if (type === "characteristic" || type === "capability") {
-      this.characteristics = this.characteristics.map((c) =>
-        c.characteristic_id !== data.characteristic_id ? c : type === "capability" ? { ...c, capability: data } : { ...data, capability: c.capability },
-      );
+    } else if (type === "characteristic") {
+      return this.learn(data as Characteristic);
+    } else if (type === "capability" || type === "gathering") {
+      this.characteristics = this.characteristics.map((c) => (c.characteristic_id === data.characteristic_id ? { ...c, [type]: data } : c));
     } else return;
     this.changed();
   }
@@ -246,8 +308,11 @@ export class ControlCharts {
     const answer = await this.get<{ characteristics: Characteristic[]; reason_codes: Record<string, string> }>("characteristics");
     this.characteristics = answer.characteristics.filter((c) => !c.retired);
     this.reasons = answer.reason_codes ?? {};
+    this.available = true;
+    this.changed();
     if (this.chosen === null || !this.current) this.chosen = this.characteristics[0]?.characteristic_id ?? null;
     if (this.chosen === null) return;
+    if (!this.socket) this.connect();
     const open = await this.get<{ violations: Violation[] }>("violations", { state: "open", limit: "1000" });
     this.violations.clear();
     for (const violation of open.violations) this.violations.set(violation.violation_id, violation);
@@ -280,6 +345,17 @@ export class ControlCharts {
     return token ? { Authorization: `Bearer ${token}` } : {};
   }
 
+  /** The answer, or why there is none. */
+  private async post(path: string, body: unknown): Promise<Record<string, unknown> | string> {
+    try {
+      const answer = await fetch(new URL(`api/v1/${path}`, this.base), { method: "POST", headers: { ...this.headers(), "Content-Type": "application/json" }, body: JSON.stringify(body) });
+      const told = await answer.json().catch(() => null);
+      return answer.ok ? (told ?? {}) : told?.error?.detail || told?.error?.message || `weir answered ${answer.status}`;
+    } catch {
+      return "weir does not answer";
+    }
+  }
+
   private async get<T>(path: string, query: Record<string, string> = {}): Promise<T> {
     const url = new URL(`api/v1/${path}`, this.base);
     for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
@@ -289,6 +365,14 @@ export class ControlCharts {
     throw new ApiError(answer.status, body?.error?.code ?? "error", body?.error?.message ?? `weir answered ${answer.status}`);
   }
 }
+
+/** Kinds of charts, by what people call them. */
+export const chart_names: Record<string, string> = {
+  i_mr: "Individuals and moving range", xbar_r: "X̄ and R", xbar_s: "X̄ and S", xbar: "X̄", individuals: "Individuals", p: "p: fraction", np: "np: number of items", c: "c: number of faults",
+  u: "u: faults a unit", laney_p: "Laney p′", laney_u: "Laney u′", ewma: "EWMA", cusum: "CUSUM", short_run_deviation: "Short run, deviation from nominal", short_run_z: "Short run, Z",
+};
+export const charts_of_counts = new Set(["p", "np", "c", "u", "laney_p", "laney_u"]);
+export const charts_of_subgroups = new Set(["xbar_r", "xbar_s", "xbar", "ewma", "cusum", "short_run_deviation", "short_run_z"]);
 
 /** Charts of a sample's spread stand below the chart of its mean. */
 export function isSpread(chart: string): boolean {

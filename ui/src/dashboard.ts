@@ -1,4 +1,4 @@
-import { ControlCharts } from "./control.js";
+import { ControlCharts, type Characteristic } from "./control.js";
 import { WeirClient, type ConnectionState, type Delivery, type Position, type ServerError, type Subscription } from "weir-client";
 import { keys_most, parseSelection, printSelection, type Selection } from "./address.js";
 import { Api, ApiError } from "./api.js";
@@ -132,6 +132,13 @@ export class Dashboard {
     setInterval(() => void this.loadFeeds(), feeds_every);
     setInterval(() => void this.loadStatus(), status_every);
     void this.loadAll();
+    // What is defined while the page is open is told by the stream of definitions.
+    this.client.subscribe({
+      type: "events",
+      stream: "spc.characteristics",
+      onSubscribed: () => void this.control.reload(),
+      onEvent: ({ body }) => body["event_type"] === "characteristic" && this.control.learn(body["payload"] as Characteristic),
+    });
     void this.control.start();
   }
 

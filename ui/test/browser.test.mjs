@@ -406,13 +406,63 @@ if (!foreign) {
     await own.close();
   });
 
-  test("page: without characteristics nothing is seen of control charts, and on a phone the chart fits (S3-27)", async () => {
+  const field = (page, name) => page.locator(".make").getByLabel(name, { exact: true });
+
+  test("page: a characteristic is created on the page, refused with the reason, and one that somebody else creates is there without a reload (S3-20, S3-27)", async (t) => {
+    const own = await startMock({ interval: 1000 });
+    t.after(() => own.close());
+    const page = await open({ url: own.url, height: 1600 });
+    await page.waitForSelector('.control[data-live="true"]');
+    await page.click(".make-open");
+    assert.deepEqual(await audit(page), []);
+    await field(page, "Number").fill("1");
+    await field(page, "Name").fill("Wall thickness");
+    await page.locator(".make select").selectOption("xbar_r");
+    await field(page, "Readings a sample").fill("4");
+    await field(page, "given").check();
+    await field(page, "Centre").fill("0");
+    await field(page, "Sigma of a reading").fill("0,5");
+    await field(page, "Target").fill("0");
+    await field(page, "Lower limit").fill("-2");
+    await field(page, "Stream").fill("line");
+    await field(page, "Field").fill("/thickness");
+    if (process.env.SHOTS) await page.locator(".control").screenshot({ path: join(process.env.SHOTS, "control-new.png") });
+    await page.click(".make button[type=submit]");
+    await page.waitForSelector(".make [role=alert]");
+    assert.match(await page.locator(".make [role=alert]").innerText(), /there already/);
+    await field(page, "Number").fill("7");
+    await page.click(".make button[type=submit]");
+    await page.waitForFunction(() => document.querySelector("select.characteristic").value === "7" && !document.querySelector(".make"));
+    assert.deepEqual(
+      (({ characteristic_id, retired, rules_on, limits_versions, capability, gathering, ...definition }) => definition)(own.control.characteristic(7)),
+      { id: 7, chart: "xbar_r", name: "Wall thickness", subgroup_size: 4, spec: { lsl: -2, target: 0 }, limits: { centre: 0, sigma: 0.5 }, rules: ["nelson"], source: { stream: "line", value: "/thickness" } },
+    );
+    // Readings of a subgroup that is not complete are seen, over the socket that was open before.
+    own.control.gather(7, [0.1, 0.2], 4);
+    await page.waitForFunction(() => document.querySelector(".control-facts").textContent.includes("2 of 4 gathered"));
+
+    own.control.create({ id: 8, name: "Somebody else's", chart: "i_mr" });
+    await page.waitForSelector('select.characteristic option[value="8"]', { state: "attached" });
+    assert.equal(await page.inputValue("select.characteristic"), "7");
+    own.control.onDefinition({ ...own.control.characteristic(7), retired: true });
+    await page.waitForFunction(() => !document.querySelector('select.characteristic option[value="7"]') && document.querySelector("select.characteristic").value === "1");
+    await close(page);
+  });
+
+  test("page: without characteristics only the way to one is seen of control charts, and on a phone the chart fits (S3-27)", async (t) => {
     const own = await startMock({ interval: 1000, faults: { empty: true } });
+    t.after(() => own.close());
     const bare = await open({ url: own.url, drawn: false });
     await bare.waitForSelector(".feeds");
-    assert.equal(await bare.locator(".control").count(), 0);
+    await bare.waitForSelector(".control-first");
+    assert.equal(await bare.locator(".control, .control-plot").count(), 0);
+    // The first one, without a socket yet.
+    await bare.click(".make-open");
+    await field(bare, "Name").fill("Bore");
+    await field(bare, "Number").fill("5");
+    await bare.click(".make button[type=submit]");
+    await bare.waitForSelector('.control[data-live="true"]');
     await close(bare);
-    await own.close();
     const page = await open({ width: 390, height: 2400, colorScheme: "dark" });
     await page.waitForSelector('.control[data-live="true"]');
     const wide = await page.evaluate(() => document.documentElement.scrollWidth > innerWidth);

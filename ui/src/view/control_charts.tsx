@@ -1,15 +1,17 @@
 import { useState } from "preact/hooks";
-import { isSpread, type ControlCharts, type Index, type Violation } from "../control.js";
+import type { ZoneClock } from "../clock.js";
+import { chart_names, isSpread, type Characteristic, type ControlCharts, type Index, type Violation } from "../control.js";
 import type { Dashboard } from "../dashboard.js";
 import { number } from "../format.js";
+import { CharacteristicForm } from "./characteristic_form.js";
 import { ControlPlot } from "./control_plot.js";
 import { Empty } from "./notices.js";
 
-/** Control charts and what they found. There where a characteristic is; elsewhere nothing is seen of it. */
+/** Control charts and what they found. Where no characteristic is, only the way to one. */
 export function ControlChartsCard({ dashboard }: { dashboard: Dashboard }) {
   const { control } = dashboard;
   const current = control.current;
-  if (!current) return null;
+  if (!current) return control.available ? <First control={control} /> : null;
   const spread = control.samples.some((s) => s.spread) ? control.samples.find((s) => s.spread)!.spread!.chart : null;
   const clock = dashboard.shownClock;
   const latest = current.limits_versions.at(-1);
@@ -17,6 +19,9 @@ export function ControlChartsCard({ dashboard }: { dashboard: Dashboard }) {
     <section class="card control" aria-labelledby="control-title" data-live={control.live}>
       <div class="card-head">
         <h2 id="control-title">Control chart</h2>
+        <button type="button" class="small make-open" aria-expanded={control.making} onClick={() => control.make(!control.making)}>
+          New
+        </button>
         <label class="control-choice">
           <span class="unseen">Characteristic</span>
           <select class="characteristic" value={String(control.chosen)} onChange={(event) => control.choose(Number(event.currentTarget.value))}>
@@ -35,9 +40,12 @@ export function ControlChartsCard({ dashboard }: { dashboard: Dashboard }) {
         {latest ? (latest.origin.kind === "awaiting" ? " · limits come when there are enough samples" : ` · limits v${latest.version} (${latest.origin.kind})`) : ""}
         {capabilityText("Cpk", current.capability?.cpk)}
         {capabilityText("Ppk", current.capability?.ppk)}
+        {current.gathering && current.gathering.gathered > 0 ? ` · ${current.gathering.gathered} of ${current.gathering.of} gathered` : ""}
         {control.live ? "" : " · not live"}
       </p>
+      {control.making && <CharacteristicForm control={control} />}
       {control.trouble && <p class="warning">{control.trouble}</p>}
+      {current.collection_missed && <p class="warning">A sample is missing: nothing came when one was due.</p>}
       {control.samples.length === 0 ? (
         <Empty title="No samples yet">They come over REST, or from the stream that the characteristic names.</Empty>
       ) : (
@@ -55,8 +63,61 @@ export function ControlChartsCard({ dashboard }: { dashboard: Dashboard }) {
           </div>
         </>
       )}
+      <LimitVersions current={current} clock={clock} />
       <Violations dashboard={dashboard} control={control} />
     </section>
+  );
+}
+
+function First({ control }: { control: ControlCharts }) {
+  return (
+    <section class="card control-first" aria-labelledby="control-title">
+      <div class="card-head">
+        <h2 id="control-title">Control charts</h2>
+        <button type="button" class="small make-open" aria-expanded={control.making} onClick={() => control.make(!control.making)}>
+          New
+        </button>
+      </div>
+      {control.making ? <CharacteristicForm control={control} /> : <p class="muted control-facts">None yet. Say what is to be watched, and its samples are judged as they come.</p>}
+    </section>
+  );
+}
+
+/** What judged, and since when: the newest first. */
+function LimitVersions({ current, clock }: { current: Characteristic; clock: ZoneClock }) {
+  const versions = current.limits_versions.filter((v) => v.origin.kind !== "awaiting").reverse();
+  if (versions.length === 0) return null;
+  return (
+    <details class="limit-versions">
+      <summary>
+        Limits <span class="muted">{versions.length === 1 ? "1 version" : `${versions.length} versions`}</span>
+      </summary>
+      <table>
+        <thead>
+          <tr>
+            <th scope="col">Version</th>
+            <th scope="col">From</th>
+            <th scope="col">Origin</th>
+            <th scope="col" class="figure">Centre</th>
+            <th scope="col" class="figure">Sigma</th>
+          </tr>
+        </thead>
+        <tbody>
+          {versions.map((v) => (
+            <tr key={v.version}>
+              <th scope="row">v{v.version}</th>
+              <td>{v.from ? clock.full(Date.parse(v.from)) : "the beginning"}</td>
+              <td>
+                {v.origin.kind}
+                {v.origin.samples ? ` from ${v.origin.samples} samples${v.origin.excluded?.length ? ` without ${v.origin.excluded.length}` : ""}` : ""}
+              </td>
+              <td class="figure">{number(v.centre)}</td>
+              <td class="figure">{number(v.sigma)}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </details>
   );
 }
 
@@ -175,11 +236,6 @@ function Acknowledge({ control, violation }: { control: ControlCharts; violation
 function capabilityText(name: string, index: Index | null | undefined): string {
   return index ? ` · ${name} ${number(Math.round(index.value * 100) / 100)} (${number(Math.round(index.low * 100) / 100)} to ${number(Math.round(index.high * 100) / 100)})` : "";
 }
-
-const chart_names: Record<string, string> = {
-  xbar_r: "X̄ and R", xbar_s: "X̄ and S", i_mr: "Individuals and moving range", xbar: "X̄", individuals: "Individuals", p: "p: fraction", np: "np: number of items", c: "c: number of faults", u: "u: faults a unit",
-  laney_p: "Laney p′", laney_u: "Laney u′", ewma: "EWMA", cusum: "CUSUM", short_run_deviation: "Short run, deviation from nominal", short_run_z: "Short run, Z",
-};
 
 function spreadName(chart: string): string {
   return chart === "R" ? "Range" : chart === "S" ? "Standard deviation" : "Moving range";
