@@ -102,7 +102,9 @@ export class Control {
       samples: (query) => {
         const id = Number(query.get("characteristic_id"));
         const to = query.get("to");
-        return { characteristic_id: id, samples: this.samples.get(id).filter((s) => !to || s.timestamp < to || (s.timestamp === to && s.sample_id < Number(query.get("before") ?? 0))).slice(-Number(query.get("limit") ?? 200)) };
+        const found = this.samples.get(id).filter((s) => !to || s.timestamp < to || (s.timestamp === to && s.sample_id < Number(query.get("before") ?? 0)));
+        const samples = found.slice(-Number(query.get("limit") ?? 200));
+        return { characteristic_id: id, samples, complete: true, earlier: samples.length < found.length ? { to: samples[0].timestamp, before: samples[0].sample_id } : null };
       },
       violations: (query) => {
         const id = query.get("characteristic_id");

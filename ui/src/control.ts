@@ -27,6 +27,12 @@ export interface Sample extends Partial<Lines> {
   signals?: { rule_id: number; chart: string; side: string }[];
 }
 
+/** Samples in order of time, and what to ask for those before them, where there are any. */
+interface SamplePage {
+  samples: Sample[];
+  earlier: { to: string; before: number } | null;
+}
+
 export interface Violation {
   violation_id: number;
   characteristic_id: number;
@@ -45,6 +51,8 @@ export interface Violation {
   requires_ack: boolean;
   acknowledged: boolean;
   ack_user?: string;
+  /** Whom the request named, where weir knew who made it. */
+  ack_on_behalf_of?: string;
   ack_reason?: string;
   state?: string;
 }
@@ -205,9 +213,9 @@ export class ControlCharts {
     try {
       // Samples of the very same time are told apart by their ids.
       const before = { to: first.timestamp, before: String(first.sample_id) };
-      const answer = await this.get<{ samples: Sample[] }>("samples", { characteristic_id: String(this.chosen), ...before, limit: String(page_samples) });
+      const answer = await this.get<SamplePage>("samples", { characteristic_id: String(this.chosen), ...before, limit: String(page_samples) });
       if (turn !== this.turn) return;
-      this.more_before = answer.samples.length > 0;
+      this.more_before = answer.earlier !== null;
       for (const sample of answer.samples) this.put(sample);
       this.trouble = "";
     } catch (error) {
@@ -284,7 +292,7 @@ export class ControlCharts {
       if (this.picked === data.violation_id) this.picked = null;
     } else if (type === "ack_update") {
       const known = this.violations.get(data.violation_id);
-      if (known) this.violations.set(data.violation_id, { ...known, acknowledged: true, ack_user: data.ack_user, ack_reason: data.ack_reason });
+      if (known) this.violations.set(data.violation_id, { ...known, acknowledged: true, ack_user: data.ack_user, ack_on_behalf_of: data.ack_on_behalf_of, ack_reason: data.ack_reason });
     } else if (type === "characteristic") {
       return this.learn(data as Characteristic);
     } else if (type === "capability" || type === "gathering") {
@@ -324,12 +332,13 @@ export class ControlCharts {
     const id = String(this.chosen);
     try {
       const [samples, known] = await Promise.all([
-        this.get<{ samples: Sample[] }>("samples", { characteristic_id: id, limit: String(page_samples) }),
+        this.get<SamplePage>("samples", { characteristic_id: id, limit: String(page_samples) }),
         this.get<{ violations: Violation[] }>("violations", { characteristic_id: id, state: "acknowledged", limit: "1000" }),
       ]);
       if (turn !== this.turn) return;
       const newer = this.samples;
       this.samples = samples.samples;
+      this.more_before = samples.earlier !== null;
       for (const sample of newer) if (!this.samples.some((s) => s.sample_id === sample.sample_id)) this.put(sample);
       for (const violation of known.violations) this.violations.set(violation.violation_id, violation);
       this.version++;

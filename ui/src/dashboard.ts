@@ -295,7 +295,10 @@ export class Dashboard {
 
   private defaultStream(): string | null {
     const streams = (this.streams.value ?? []).filter((stream) => !stream.name.startsWith("_"));
-    const data = streams.filter((stream) => stream.type === "data" || stream.type === "events");
+    const all = streams.filter((stream) => stream.type === "data" || stream.type === "events");
+    // Of control charts the samples are a series that is worth a look; commands and answers are none.
+    const own = all.filter((stream) => !stream.name.startsWith("spc."));
+    const data = own.length > 0 ? own : all.filter((stream) => stream.name === "spc.samples");
     return (data.find((stream) => stream.count > 0) ?? data[0])?.name ?? null;
   }
 

@@ -41,13 +41,14 @@ export function numericFields(all: Data[]): string[] {
   return [...new Set([...numbers, ...texts])].filter((pointer) => pointer !== "");
 }
 
-/** The field to draw first: one that a window computes, else the first that is not the same for every key, else the first. */
+/** The field to draw first: one that a window computes, else the first that is not the same for every key, else the first; numbers that only name something last. */
 export function defaultField(all: Data[], windowFields: string[]): string | null {
   const fields = numericFields(all);
   const computed = windowFields.find((field) => fields.includes(field));
   if (computed !== undefined) return computed;
-  const varies = fields.find((field) => new Set(all.map((data) => numberAt(data, field))).size > 1);
-  return varies ?? fields[0] ?? null;
+  const measured = fields.filter((field) => !/(\/|_)id$/.test(field));
+  const varies = measured.find((field) => new Set(all.map((data) => numberAt(data, field))).size > 1);
+  return varies ?? measured[0] ?? fields[0] ?? null;
 }
 
 export function nameIn(data: Data): string | null {

@@ -347,6 +347,7 @@ if (!foreign) {
     // Back in time, as far as there is any.
     await page.click(".earlier");
     await page.waitForFunction(() => document.querySelector(".control-plot").dataset.samples === "260");
+    assert.equal(await page.locator(".earlier").isDisabled(), true);
 
     // One more sample, live, beyond the limits: told at once, and its rule on hover.
     const open_before = await page.locator(".violations li").count();

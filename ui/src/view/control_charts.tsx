@@ -178,7 +178,7 @@ function Acknowledge({ control, violation }: { control: ControlCharts; violation
   if (one?.acknowledged)
     return (
       <p class="acknowledge" role="status">
-        {what}: acknowledged by <b>{one.ack_user}</b>, “{one.ack_reason}”.
+        {what}: acknowledged by <b>{one.ack_user}</b>{one.ack_on_behalf_of ? ` for ${one.ack_on_behalf_of}` : ""}, “{one.ack_reason}”.
       </p>
     );
   return (

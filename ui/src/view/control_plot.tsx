@@ -84,7 +84,6 @@ function options(frame: HTMLElement, tip: HTMLElement, shown: Shown): uPlot.Opti
   const colours = palette();
   const [line, alarm] = [colours.series[0]!, colours.series[1]!];
   const ratio = devicePixelRatio || 1;
-  const stepped = uPlot.paths.stepped!({ align: 1 });
   const samples = () => shown.current.control.samples;
   const lineOf = (i: number) => {
     const sample = samples()[i];
@@ -114,6 +113,18 @@ function options(frame: HTMLElement, tip: HTMLElement, shown: Shown): uPlot.Opti
           ctx.fillStyle = faded(line, [0.06, 0.13, 0.22][zone]!);
           ctx.fillRect(left, Math.min(inner, outer), right - left, Math.abs(outer - inner));
         }
+      // The lines go as far as the sample's place: each sample may have its own.
+      const neighbour = i > first ? lineOf(i - 1) : null;
+      for (const member of ["centre", "lcl", "ucl"] as const) {
+        const y = plot.valToPos(l[member], "y", true);
+        ctx.strokeStyle = member === "centre" ? colours.text : alarm;
+        ctx.lineWidth = (member === "centre" ? 1 : 1.25) * ratio;
+        ctx.beginPath();
+        if (neighbour) ctx.moveTo(left, plot.valToPos(neighbour[member], "y", true)), ctx.lineTo(left, y);
+        else ctx.moveTo(left, y);
+        ctx.lineTo(right, y);
+        ctx.stroke();
+      }
       const before = samples()[i - 1];
       if (before && before.limits_version !== samples()[i]!.limits_version && i > first) {
         ctx.strokeStyle = colours.text;
@@ -238,9 +249,8 @@ function options(frame: HTMLElement, tip: HTMLElement, shown: Shown): uPlot.Opti
     series: [
       {},
       { stroke: line, width: 1.25, points: { show: false } },
-      { stroke: colours.text, width: 1, paths: stepped, points: { show: false } },
-      { stroke: alarm, width: 1.25, paths: stepped, points: { show: false } },
-      { stroke: alarm, width: 1.25, paths: stepped, points: { show: false } },
+      // Drawn with the zones; here so that the scale holds them.
+      ...Array.from({ length: 3 }, () => ({ stroke: "transparent", width: 0, points: { show: false } })),
       { stroke: line, width: 1.25, points: { show: false } },
     ],
     hooks: {
