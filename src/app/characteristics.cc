@@ -32,6 +32,7 @@ Result<Json> definition_of(const CharacteristicOptions& o) {
     text(json, "unit", o.unit);
     text(json, "path", o.path);
     text(json, "chart", o.chart);
+    text(json, "from", o.from);
     if (o.subgroup_size > 0) json.set("subgroup_size", Json::integer(o.subgroup_size));
     Json spec = Json::object(), limits = Json::object(), source = Json::object();
     number(spec, "lsl", o.lsl), number(spec, "usl", o.usl), number(spec, "target", o.target);
@@ -42,6 +43,7 @@ Result<Json> definition_of(const CharacteristicOptions& o) {
     Json phase1 = Json::object();
     phase1.set("samples", Json::integer(o.phase1_samples));
     phase1.set("exclude_out_of_control", Json::boolean(o.phase1_exclude));
+    if (o.phase1_method != "standard") phase1.set("method", Json::string(o.phase1_method));
     set("phase1", std::move(phase1));
     if (!o.stream.empty()) {
         text(source, "stream", o.stream), text(source, "key", o.key), text(source, "value", o.value), text(source, "size", o.size_field);

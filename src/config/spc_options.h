@@ -40,6 +40,8 @@ struct CharacteristicOptions {
     double limit_sigmas = 3;
     std::int64_t phase1_samples = 25;
     bool phase1_exclude = false;
+    std::string phase1_method = "standard";
+    std::string from;
     std::vector<std::string> rules = {"nelson"};
     std::map<std::string, std::string> rule_parameters;  ///< rule id to JSON
     double lambda = 0.2, k = 0.5, h = 5, head_start = 0;

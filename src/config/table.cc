@@ -28,6 +28,10 @@ bool is_stream(const std::string& text) {
 }
 constexpr const char* stream = "1 to 128 of letters, digits, . _ - /";
 
+bool is_time(const std::string& text) { return text.empty() || parse_rfc3339(text).has_value(); }
+bool is_sigma_method(const std::string& text) {
+    return text == "standard" || text == "mean_range" || text == "mean_standard_deviation" || text == "moving_range" || text == "sample_standard_deviation";
+}
 bool is_not_empty(const std::string& text) { return !text.empty(); }
 bool is_path(const std::string& text) { return text.empty() || text[0] == '/'; }
 bool is_prefix(const std::string& text) { return is_path(text) && (text.empty() || text.back() != '/'); }
@@ -292,6 +296,11 @@ std::vector<Option> spc_rows() {
         option("characteristics.#.phase1_samples", &CharacteristicOptions::phase1_samples).range(0, 1000)
             .help("Without given limits: they are estimated, once, when so many samples are there. `0`: only on request."),
         option("characteristics.#.phase1_exclude", &CharacteristicOptions::phase1_exclude).help("Leave out of it what is beyond the limits, again and again until nothing is."),
+        option("characteristics.#.phase1_method", &CharacteristicOptions::phase1_method)
+            .check(is_sigma_method, "standard, mean_range, mean_standard_deviation, moving_range or sample_standard_deviation")
+            .help("How sigma is estimated: standard, mean_range, mean_standard_deviation, moving_range, sample_standard_deviation. `standard`: what is usual for the chart."),
+        option("characteristics.#.from", &CharacteristicOptions::from).check(is_time, "a time such as 2026-02-17T10:00:00Z").example("\"2026-02-17T10:00:00Z\"")
+            .help("From when on what is said here judges samples, where it changes what was there: limits, rules, chart. Unset: from the start that reads it."),
         option("characteristics.#.rules", &CharacteristicOptions::rules).help("`nelson`, `western_electric`, or ids of rules: 1 to 8, 21 to 24. Those that mean nothing on the chart are not run."),
         option("characteristics.#.rule_parameters", &CharacteristicOptions::rule_parameters).example("{ 2 = '{\"points\": 8, \"severity\": \"CRITICAL\"}' }")
             .help("By rule id, JSON with `points`, `needed`, `sigmas`, `severity`; switches the rule on."),

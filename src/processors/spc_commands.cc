@@ -76,6 +76,7 @@ SpcProcessor::Outcome SpcProcessor::put_characteristic(const EventView& event, c
             else definition.set(name, value);
         }
     }
+    const std::uint64_t hash = derived_hash({definition.text()});
     WEIR_TRY(from, time_of(definition, "from", from));
     std::erase_if(definition.members(), [](const auto& m) { return m.first == "from"; });
     WEIR_TRY(auto parsed, Characteristic::parse(definition));
@@ -87,7 +88,6 @@ SpcProcessor::Outcome SpcProcessor::put_characteristic(const EventView& event, c
     const std::uint64_t id = parsed.id;
     auto at = watched_.find(id);
     const bool configured = event.source == "config";
-    const std::uint64_t hash = derived_hash({definition.text()});
     // Configuration speaks when it changes: what was changed over REST since stays.
     if (configured && at != watched_.end() && at->second.config_hash == hash) return std::string();
     if (event.type == "create_characteristic" && at != watched_.end())

@@ -361,3 +361,125 @@ def test_who_acknowledges_is_who_holds_the_token(weir):
     event = {"type": "acknowledge", "data": {"violation_id": found[7], "user": "the director", "reason": "seen"}}
     assert ask("operator", "POST", "/api/v1/streams/spc.in/events", event)[0] == 200
     until(lambda: record(7) == ("operator", "the director"), "an acknowledgement that is pushed names its holder too")
+
+
+# Each kind of chart that is more than limits around readings, as configuration says it and as a client does. Samples are the same for both.
+SHORT_RUN = [(20.1, 20, 0.1), (19.95, 20, 0.1), (50.5, 50, 1), (52.0, 50, 1), (20.5, 20, 0.1), (49.0, 50, 1)]
+KINDS = {
+    1: ('chart = "short_run_deviation"\ncentre = 0\nsigma = 0.5\nsubgroup_size = 1',
+        {"chart": "short_run_deviation", "limits": {"centre": 0, "sigma": 0.5}, "subgroup_size": 1},
+        [{"value": v, "nominal": n} for v, n, _ in SHORT_RUN]),
+    2: ('chart = "short_run_z"\nsubgroup_size = 1',
+        {"chart": "short_run_z", "subgroup_size": 1},
+        [{"value": v, "nominal": n, "part_sigma": s} for v, n, s in SHORT_RUN]),
+    3: ('chart = "laney_p"\nphase1_samples = 8',
+        {"chart": "laney_p", "phase1": {"samples": 8}},
+        [{"value": c, "size": 1000} for c in (50, 80, 45, 90, 40, 85, 55, 75)]),
+    4: ('chart = "laney_u"\ncentre = 0.5\nsigma_z = 1.5',
+        {"chart": "laney_u", "limits": {"centre": 0.5, "sigma_z": 1.5}},
+        [{"value": c, "size": s} for c, s in ((5, 10), (40, 36), (60, 100))]),
+    5: ('chart = "ewma"\nlambda = 0.1\nlimit_sigmas = 2.7\ncentre = 10\nsigma = 1',
+        {"chart": "ewma", "ewma": {"lambda": 0.1}, "limit_sigmas": 2.7, "limits": {"centre": 10, "sigma": 1}},
+        [{"value": v} for v in (9.45, 7.99, 9.29, 11.66, 12.16)]),
+    6: ('chart = "cusum"\nk = 0.5\nh = 4\nhead_start = 2\nreset_after_signal = true\ncentre = 100\nsigma = 6',
+        {"chart": "cusum", "cusum": {"k": 0.5, "h": 4, "head_start": 2, "reset_after_signal": True}, "limits": {"centre": 100, "sigma": 6}},
+        [{"value": v} for v in (112, 118, 124, 100, 94)]),
+    7: ('chart = "i_mr"\nphase1_samples = 12\nphase1_exclude = true\nphase1_method = "sample_standard_deviation"',
+        {"chart": "i_mr", "phase1": {"samples": 12, "exclude_out_of_control": True, "method": "sample_standard_deviation"}},
+        [{"value": v} for v in (10, 11, 9, 10, 11, 9, 10, 50, 10, 11, 9, 10)]),
+}
+
+
+def test_every_kind_of_chart_is_there_by_configuration_and_over_rest_and_judges_alike(weir):
+    """S3-R13, spec.md 3: short run (deviation, Z), Laney p' and u', EWMA with limits of its time, CUSUM with head start and reset, phase I with exclusion and method."""
+    w = weir(CONFIG + "".join(f"[[characteristics]]\nid = {10 + id}\n{config}\n" for id, (config, _, _) in KINDS.items()))
+    until(lambda: len(w.get("/api/v1/characteristics")["characteristics"]) == 1 + len(KINDS), "the configured characteristics are there")
+    points, versions = {}, {}
+    for id, (_, definition, samples) in KINDS.items():
+        assert request(w, "POST", "/api/v1/characteristics", {"id": 100 + id, **definition})[0] == 201
+        found = []
+        for characteristic in (10 + id, 100 + id):
+            status, answer = w.post("/api/v1/samples", [{"characteristic_id": characteristic, "sample_id": i, "timestamp": f"2026-02-02T12:{i:02}:00Z", **s} for i, s in enumerate(samples, start=1)])
+            assert (status, answer["accepted"]) == (200, len(samples)), answer
+            told = w.get(f"/api/v1/samples?characteristic_id={characteristic}")["samples"]
+            found.append([{k: v for k, v in s.items() if k not in ("characteristic_id", "revision", "limits_version")} for s in told])
+        assert found[0] == found[1] and len(found[0]) == len(samples)
+        points[id], versions[id] = found[0], w.get(f"/api/v1/characteristics/{100 + id}/limits")["limits_versions"]
+
+    def close(a, b):
+        return abs(a - b) < 1e-9 * max(1, abs(b))
+
+    def column(id, name):
+        return [s[name] for s in points[id]]
+
+    assert all(map(close, column(1, "statistic"), (0.1, -0.05, 0.5, 2.0, 0.5, -1.0))) and column(1, "ucl")[0] == 1.5
+    assert column(1, "zone")[3] == "beyond_ucl" and [s["in_control"] for s in points[1]].count(False) == 1
+    assert all(map(close, column(2, "statistic"), (1, -0.5, 0.5, 2, 5, -1))) and column(2, "zone")[4] == "beyond_ucl"
+    # p of 0.065 in samples of 1000 varies by sqrt(p (1 - p) / n); it really varies sigma_z times as much: mean moving range / 1.128.
+    p = 0.065
+    sigma_z = sum(abs(a - b) for a, b in zip((50, 80, 45, 90, 40, 85, 55), (80, 45, 90, 40, 85, 55, 75))) / 1000 / (p * (1 - p) / 1000) ** 0.5 / 7 / 1.1283791670955126
+    assert close(versions[3][-1]["centre"], p) and close(versions[3][-1]["sigma_z"], sigma_z)
+    assert close(column(3, "ucl")[0], p + 3 * sigma_z * (p * (1 - p) / 1000) ** 0.5)
+    assert close(column(4, "ucl")[1], 0.5 + 3 * 1.5 * (0.5 / 36) ** 0.5) and column(4, "zone")[1] == "beyond_ucl"
+    # Montgomery, Introduction to Statistical Quality Control, example 9.2, table 9.10: the first z are 9.945, 9.7495, ...; limits of i = 1: 9.73 and 10.27.
+    assert all(map(close, column(5, "statistic"), (9.945, 9.7495, 9.70355, 9.899195, 10.1252755)))
+    assert close(column(5, "ucl")[0], 10.27) and close(column(5, "lcl")[1], 10 - 2.7 * (0.1 / 1.9 * (1 - 0.9**4)) ** 0.5)
+    # y = 2, 3, 4, 0, -1: up from 2 by 1.5 to 3.5, by 2.5 to 6: a signal, and again from 2: 5.5, a signal; 2 - 0.5, ...
+    assert [s["cusum"]["upper"] for s in points[6]] == [3.5, 6, 5.5, 1.5, 0]
+    assert [s["in_control"] for s in points[6]] == [True, False, False, True, True]
+    assert versions[7][-1]["origin"]["excluded"] == [8] and close(versions[7][-1]["centre"], 10) and points[7][7]["zone"] == "beyond_ucl"
+
+
+def test_what_configuration_changes_counts_from_the_time_that_it_names(weir):
+    """spec.md 3, decisions.md 25: limits from an event time, by configuration as over REST; samples before keep what judged them."""
+    w = weir(CONFIG)
+    until(lambda: w.get("/api/v1/characteristics")["characteristics"], "the configured characteristic is there")
+    for i, value in enumerate((10, 12, 10, 12, 10)):
+        assert sample(w, i + 1, value, i)[0] == 200
+    assert w.get("/api/v1/violations")["violations"] == []
+    w.stop()
+    w.config.write_text(w.config.read_text().replace("sigma = 1", 'sigma = 0.5\nfrom = "2026-02-02T12:03:00Z"'))
+    w.start()
+    limits = until(lambda: (v := w.get("/api/v1/characteristics/1/limits")["limits_versions"]) and len(v) == 2 and v, "the configuration changed")
+    assert limits[1]["from"] == "2026-02-02T12:03:00.000Z" and limits[1]["sigma"] == 0.5
+    assert [s["limits_version"] for s in w.get("/api/v1/samples?characteristic_id=1")["samples"]] == [1, 1, 1, 2, 2]
+    assert [v["sample_id"] for v in w.get("/api/v1/violations")["violations"] if v["chart"] != "mr"] == [4]
+    status, answer = request(w, "PUT", "/api/v1/characteristics/1", {"limits": {"centre": 10, "sigma": 0.5}, "name": "Bore", "from": "2026-02-02T12:01:00Z", "requires_ack": True, "rules": [1]})
+    assert (status, answer["limits_version"]) == (200, 3)
+    assert [s["limits_version"] for s in w.get("/api/v1/samples?characteristic_id=1")["samples"]] == [1, 3, 3, 3, 3]
+
+
+def test_capability_over_a_range_has_intervals_and_the_running_one_is_pushed(weir):
+    """S3-R13, spec.md 3: Cp, Cpk, Pp, Ppk, Cpm with confidence limits, of all readings, of a range, and as it runs."""
+    w = weir(CONFIG + """
+[[characteristics]]
+id = 2
+chart = "individuals"
+lsl = -3
+target = 0
+usl = 3
+centre = 0
+sigma = 1
+""")
+    until(lambda: len(w.get("/api/v1/characteristics")["characteristics"]) == 2, "the configured characteristics are there")
+    values = [(-1) ** i * (i % 5) / 4 for i in range(40)]
+    samples = [{"characteristic_id": 2, "value": v + (5 if i >= 30 else 0), "timestamp": f"2026-02-02T12:{i:02}:00Z"} for i, v in enumerate(values)]
+    assert w.post("/api/v1/samples", samples)[1]["accepted"] == 40
+    status, found = request(w, "GET", "/api/v1/characteristics/2/capability?from=2026-02-02T12:00:00Z&to=2026-02-02T12:30:00Z")
+    assert status == 200 and found["count"] == 30
+    first = values[:30]
+    mean = sum(first) / 30
+    s = (sum((v - mean) ** 2 for v in first) / 29) ** 0.5
+    within = sum(abs(a - b) for a, b in zip(first, first[1:])) / 29 / 1.1283791670955126
+    assert abs(found["pp"]["value"] - 6 / (6 * s)) < 1e-12 and abs(found["cp"]["value"] - 6 / (6 * within)) < 1e-12
+    assert abs(found["ppk"]["value"] - (3 - abs(mean)) / (3 * s)) < 1e-12
+    for index in ("cp", "cpk", "cpm", "pp", "ppk", "ppm"):
+        assert found[index]["low"] < found[index]["value"] < found[index]["high"]
+    assert found["observed_above"] == 0 and 0 < found["expected_above"] < 0.01
+    # chi-square with 29 degrees of freedom: 16.0471 and 45.7223 (any table).
+    assert abs(found["pp"]["low"] / found["pp"]["value"] - (16.0471 / 29) ** 0.5) < 1e-5 and abs(found["pp"]["high"] / found["pp"]["value"] - (45.7223 / 29) ** 0.5) < 1e-5
+    everything = request(w, "GET", "/api/v1/characteristics/2/capability")[1]
+    assert everything["count"] == 40 and everything["observed_above"] == 0.25 and everything["ppk"]["value"] < found["ppk"]["value"]
+    # Told while it runs: the characteristic has the newest.
+    assert w.get("/api/v1/characteristics/2")["capability"]["count"] == 40
+    assert request(w, "GET", "/api/v1/characteristics/2/capability?from=2027-01-01T00:00:00Z")[0] == 422
