@@ -75,11 +75,6 @@ Result<Capability> capability(const ProcessSummary& process, const Specification
     return result;
 }
 
-CapabilityTracker::CapabilityTracker(const SpecificationLimits& limits, const ConstantsTable& table)
-    : limits_(limits), size_max_(std::min(table.size_max(), sizes_kept)) {
-    for (int n = 2; n <= size_max_; ++n) d2_[n] = table.of(n).d2;
-}
-
 void CapabilityTracker::add(std::span<const double> values) noexcept {
     WEIR_ASSERT(!values.empty());
     for (double value : values) {
@@ -98,9 +93,10 @@ void CapabilityTracker::add(std::span<const double> values) noexcept {
             ++moving_range_count_;
         }
         last_single_ = values[0];
-    } else if (n <= static_cast<std::size_t>(size_max_)) {
-        ranges_ += range_of(values) / d2_[n];
-        ++range_count_;
+    } else if (n <= static_cast<std::size_t>(table_->size_max())) {
+        const auto& constants = table_->of(static_cast<int>(n));
+        spreads_ += within_ == Within::range ? range_of(values) / constants.d2 : standard_deviation_of(values) / constants.c4;
+        ++spread_count_;
     }
     last_was_single_ = n == 1;
 }
@@ -108,8 +104,8 @@ void CapabilityTracker::add(std::span<const double> values) noexcept {
 ProcessSummary CapabilityTracker::summary() const noexcept {
     ProcessSummary result{.count = count_, .mean = mean_, .below_count = below_, .above_count = above_};
     if (count_ >= 2) result.sigma_overall = std::sqrt(squares_ / static_cast<double>(count_ - 1));
-    if (range_count_ > 0) result.sigma_within = ranges_ / static_cast<double>(range_count_);
-    else if (moving_range_count_ > 0) result.sigma_within = moving_ranges_ / static_cast<double>(moving_range_count_) / d2_[2];
+    if (spread_count_ > 0) result.sigma_within = spreads_ / static_cast<double>(spread_count_);
+    else if (moving_range_count_ > 0) result.sigma_within = moving_ranges_ / static_cast<double>(moving_range_count_) / table_->of(2).d2;
     return result;
 }
 

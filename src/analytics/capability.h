@@ -49,14 +49,15 @@ Result<Capability> capability(const ProcessSummary& process, const Specification
 
 /// Keeps a ProcessSummary as samples arrive, for a running Cp, Cpk, Pp, Ppk.
 ///
-/// sigma within: mean of R/d2(n) over subgroups of two and more, else mean moving range/d2(2).
-/// Overall: Welford's sums, so that 1e9 + noise keeps the noise. A plain value: a copy is a snapshot.
+/// sigma within: mean of R/d2(n) over subgroups of two and more, or of s/c4(n), as the chart of the samples has it; else mean moving range/d2(2).
+/// Overall: Welford's sums, so that 1e9 + noise keeps the noise. A plain value: a copy is a snapshot. `table` outlives it.
 /// Thread: one owner. Cost: O(n) in the subgroup, no allocation.
 class CapabilityTracker {
 public:
-    CapabilityTracker(const SpecificationLimits& limits, const ConstantsTable& table);
+    enum class Within : std::uint8_t { range, standard_deviation };
+    CapabilityTracker(const SpecificationLimits& limits, const ConstantsTable& table, Within within = Within::range) : limits_(limits), table_(&table), within_(within) {}
 
-    /// `values`: finite, not empty. A subgroup larger than the table (at most 25 sizes are kept) adds nothing to sigma within.
+    /// `values`: finite, not empty. A subgroup larger than the table adds nothing to sigma within.
     void add(std::span<const double> values) noexcept;
 
     ProcessSummary summary() const noexcept;
@@ -64,15 +65,13 @@ public:
     Result<Capability> capability() const { return analytics::capability(summary(), limits_); }
 
 private:
-    static constexpr int sizes_kept = 25;
-
     SpecificationLimits limits_;
-    double d2_[sizes_kept + 1] = {};
-    int size_max_ = 0;
+    const ConstantsTable* table_;
+    Within within_;
     std::int64_t count_ = 0, below_ = 0, above_ = 0;
     double mean_ = 0, squares_ = 0;
-    double ranges_ = 0, moving_ranges_ = 0;
-    std::int64_t range_count_ = 0, moving_range_count_ = 0;
+    double spreads_ = 0, moving_ranges_ = 0;  ///< the sum of what each subgroup says of sigma within
+    std::int64_t spread_count_ = 0, moving_range_count_ = 0;
     double last_single_ = 0;
     bool last_was_single_ = false;
 };

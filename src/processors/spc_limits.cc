@@ -110,7 +110,11 @@ void SpcChart::try_phase_one(Listener& listener) {
 
 Result<analytics::Capability> SpcChart::capability(Timestamp from, Timestamp to) const {
     if (definition_.counts()) return Error{"counts_have_no_capability", "a " + std::string(definition_.charts.name) + " chart counts; capability needs readings"};
-    analytics::CapabilityTracker tracker(definition_.spec, *table_);
+    // Sigma within as the chart has it.
+    using Tracker = analytics::CapabilityTracker;
+    const bool by_deviation = definition_.method == analytics::SigmaMethod::mean_standard_deviation ||
+                              (definition_.method == analytics::SigmaMethod::standard && definition_.charts.spread == analytics::ChartKind::standard_deviation);
+    Tracker tracker(definition_.spec, *table_, by_deviation ? Tracker::Within::standard_deviation : Tracker::Within::range);
     for (std::size_t i = index_of({from, 0}); i < records_.size() && records_[i].sample.time < to; ++i)
         if (!records_[i].sample.excluded) tracker.add(records_[i].sample.values);
     return tracker.capability();
