@@ -108,7 +108,7 @@ export class Control {
       },
       violations: (query) => {
         const id = query.get("characteristic_id");
-        return { violations: [...this.violations.values()].filter((v) => v.state === (query.get("state") ?? "open") && (!id || v.characteristic_id === Number(id))).reverse() };
+        return { complete: true, violations: [...this.violations.values()].filter((v) => v.state === (query.get("state") ?? "open") && (!id || v.characteristic_id === Number(id))).reverse() };
       },
     };
   }

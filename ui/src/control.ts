@@ -119,6 +119,8 @@ export class ControlCharts {
   /** The form for a new characteristic is open. */
   making = false;
   more_before = true;
+  /** There may be open violations that are not among these: too many, or too long ago. */
+  more_open = false;
   /** Grows with each change of the samples. */
   version = 0;
 
@@ -321,7 +323,8 @@ export class ControlCharts {
     if (this.chosen === null || !this.current) this.chosen = this.characteristics[0]?.characteristic_id ?? null;
     if (this.chosen === null) return;
     if (!this.socket) this.connect();
-    const open = await this.get<{ violations: Violation[] }>("violations", { state: "open", limit: "1000" });
+    const open = await this.get<{ violations: Violation[]; complete: boolean }>("violations", { state: "open", limit: "1000" });
+    this.more_open = !open.complete;
     this.violations.clear();
     for (const violation of open.violations) this.violations.set(violation.violation_id, violation);
     await this.loadChosen();

@@ -158,6 +158,7 @@ function Violations({ dashboard, control }: { dashboard: Dashboard; control: Con
             </li>
           ))}
           {open.length > 50 && <li class="muted">and {open.length - 50} more</li>}
+          {control.more_open && <li class="muted">Older ones may be open too: they are found over HTTP, by their time.</li>}
         </ul>
       )}
     </div>
