@@ -2,10 +2,13 @@
 
 #include <libpq-fe.h>
 #include <poll.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <charconv>
+#include <cstdlib>
 #include <cstring>
+#include <iterator>
 
 namespace weir {
 namespace {
@@ -63,6 +66,14 @@ std::size_t line_of(const std::string& context) {
     return line;
 }
 
+// libpq before 16 knows no authorities but those of a file (`~/.postgresql/root.crt`); what else in weir speaks TLS trusts the system's.
+const char* system_authorities() {
+    if (const char* home = std::getenv("HOME"); home && ::access((std::string(home) + "/.postgresql/root.crt").c_str(), R_OK) == 0) return nullptr;
+    for (const char* file : {"/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem"})
+        if (::access(file, R_OK) == 0) return file;
+    return nullptr;
+}
+
 struct Meaning {
     std::string_view sqlstate;  ///< or how it begins
     const char* code;
@@ -83,13 +94,41 @@ constexpr Meaning meanings[] = {
     {"53", "disk_full", "the server is short of something"},
     {"55P03", "locked", "another session holds a lock on the table: see pg_stat_activity"},
     {"40", "locked", "another session was in the way"},
-    {"57014", "timeout", "it took longer than the store's timeout"},
+    {"57014", "timeout", "pg_stat_activity and pg_locks show what it waits for; if it is only slow, raise the store's timeout"},
     {"57P", "connection_lost", "the server is stopping or starting"},
     {"08", "connection_lost", "the connection broke"},
     {"22", "bad_row", ""},
     {"23", "bad_row", ""},
     {"54", "bad_row", ""},
     {"P0001", "bad_row", ""},
+};
+
+// A connection that is refused has no SQLSTATE, only libpq's words (those of libpq 13 to 17, in English). The first that fits.
+struct Refusal {
+    std::string_view said;
+    const char* code;
+    const char* advice;
+};
+constexpr const char* no_tls_file = "name the PEM file of the authority that signed the server's certificate in tls_ca_file";
+constexpr Refusal refusals[] = {
+    {"password authentication failed", "bad_password", meanings[0].advice},
+    {"no password supplied", "bad_password", meanings[0].advice},
+    {"no encryption", "no_tls", "the server wants TLS: add ?sslmode=require to the url"},
+    {"no pg_hba.conf entry", "bad_password", meanings[0].advice},
+    {"role \"", "bad_password", meanings[0].advice},
+    {"permission denied for database", "no_permission", "GRANT CONNECT, CREATE, TEMP ON DATABASE to the user"},
+    {"is not currently accepting connections", "connect_failed", "its owner has closed it (ALTER DATABASE ... ALLOW_CONNECTIONS)"},
+    {"database \"", "no_database", meanings[1].advice},
+    {"no such database", "no_database", "pgbouncer does not know it: add it to [databases] there, or correct the url"},
+    {"server does not support SSL", "no_tls", "switch TLS on there (ssl = on), or, on a network that you trust, say sslmode=disable in the url"},
+    {"does not match host name", "no_tls", "put the name that the certificate is for into the url, or sslmode=verify-ca"},
+    {"certificate verify failed", "no_tls", no_tls_file},
+    {"root certificate file", "no_tls", no_tls_file},
+    {"could not translate host name", "connect_failed", "check the host's name in the url, and this machine's resolver"},
+    {"too many clients", "connect_failed", "raise max_connections there, or put pgbouncer in front"},
+    {"remaining connection slots", "connect_failed", "raise max_connections there, or put pgbouncer in front"},
+    {"the database system is", "connect_failed", "it is starting, stopping or recovering, and will answer when that is done"},
+    {"", "connect_failed", "is the server running, and the address right?"},
 };
 
 const Meaning* meaning_of(std::string_view sqlstate) {
@@ -150,6 +189,7 @@ int PostgresConnection::server_version() const { return PQserverVersion(handle_-
 
 Result<std::unique_ptr<PostgresConnection>> PostgresConnection::open(const Setup& setup) {
     const OptionList options = parse_url(setup.url);
+    const char* const authorities = system_authorities();
     if (!options) return Error{"bad_url", "the url of the database cannot be read; allowed: postgresql://user@host:5432/database (special characters in it as %40)"};
     std::vector<const char*> names, values;
     const auto add = [&](const char* name, const char* value) {
@@ -162,6 +202,7 @@ Result<std::unique_ptr<PostgresConnection>> PostgresConnection::open(const Setup
     add("tcp_user_timeout", millis.c_str());
     add("fallback_application_name", setup.application.c_str());
     if (!setup.ca_file.empty()) add("sslrootcert", setup.ca_file.c_str());
+    else if (authorities && option_of(options, "sslmode").starts_with("verify") && !std::getenv("PGSSLROOTCERT")) add("sslrootcert", authorities);
     for (const PQconninfoOption* o = options.get(); o->keyword; ++o)
         if (o->val) add(o->keyword, o->val);
     if (!setup.password.empty()) add("password", setup.password.c_str());
@@ -178,12 +219,8 @@ Result<std::unique_ptr<PostgresConnection>> PostgresConnection::open(const Setup
         std::string text = one_line(PQerrorMessage(c));
         for (const std::string& secret : {setup.password, option_of(options, "password")})
             for (std::size_t at; !secret.empty() && (at = text.find(secret)) != std::string::npos;) text.replace(at, secret.size(), "[secret]");
-        const bool password = text.find("password authentication failed") != std::string::npos || text.find("no password supplied") != std::string::npos ||
-                              text.find("no pg_hba.conf entry") != std::string::npos || (text.find("role \"") != std::string::npos && text.find("does not exist") != std::string::npos);
-        const bool database = text.find("database \"") != std::string::npos && text.find("does not exist") != std::string::npos;
-        const char* code = password ? "bad_password" : database ? "no_database" : "connect_failed";
-        std::string advice = password ? meanings[0].advice : database ? meanings[1].advice : "is the server running, and the address right?";
-        return Error{code, "PostgreSQL at " + connection->shown_ + " cannot be reached: " + text + "; " + advice};
+        const Refusal& refusal = *std::find_if(std::begin(refusals), std::end(refusals), [&](const Refusal& r) { return text.find(r.said) != std::string::npos; });
+        return Error{refusal.code, "PostgreSQL at " + connection->shown_ + " cannot be reached: " + text + "; " + refusal.advice};
     };
     if (PQstatus(c) == CONNECTION_BAD) return refused();
     const Duration deadline = setup.clock->monotonic() + setup.timeout;

@@ -18,7 +18,7 @@ namespace weir {
 ///     WEIR_TRY(auto connection, PostgresConnection::open({.url = options.url, ...}));
 ///     WEIR_TRY(auto rows, connection->query("SELECT 1"));
 ///
-/// **Errors** say what to do; a password is in none of them. Codes: `bad_url`, `connect_failed`, `bad_password`, `no_database`, `no_permission`,
+/// **Errors** say what to do; a password is in none of them. Codes: `bad_url`, `connect_failed`, `bad_password`, `no_database`, `no_tls`, `no_permission`,
 /// `no_table`, `disk_full`, `locked` (a lock, a deadlock), `timeout`, `connection_lost`, `bad_row` (the data: `failure().line` tells which
 /// row of a COPY), `closing` (the caller's `is_over`), `postgres` for the rest.
 ///
@@ -28,7 +28,7 @@ public:
     struct Setup {
         std::string url;         ///< `postgresql://user:password@host:5432/database?sslmode=require`
         std::string password;    ///< in place of the one in `url`; without either libpq reads PGPASSWORD and PGPASSFILE
-        std::string ca_file;     ///< PEM
+        std::string ca_file;     ///< PEM; empty: that of libpq, else the system's
         std::string application;  ///< what pg_stat_activity shows
         Duration timeout{30s};   ///< for connecting; for a call that the server does not end by itself, as much again
         const Clock* clock = nullptr;
