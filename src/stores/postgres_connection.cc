@@ -328,7 +328,7 @@ Result<PostgresConnection::Rows> PostgresConnection::collect(Duration deadline, 
     return rows;
 }
 
-Result<void> PostgresConnection::copy(const std::string& sql, std::string_view rows) {
+Result<void> PostgresConnection::copy(const std::string& sql, std::string_view rows, const std::function<void()>& meanwhile) {
     PGconn* c = handle_->connection;
     const Duration deadline = setup_.clock->monotonic() + setup_.timeout * 2;
     WEIR_CHECK_OK(send(sql));
@@ -348,6 +348,8 @@ Result<void> PostgresConnection::copy(const std::string& sql, std::string_view r
     }
     while (rows.empty() && PQputCopyEnd(c, nullptr) == 0) WEIR_CHECK_OK(wait(true, deadline));
     WEIR_CHECK_OK(flush(deadline));
+    // What the kernel's buffers hold, and the answer, are still the server's to work on.
+    if (meanwhile) meanwhile();
     WEIR_TRY([[maybe_unused]] const auto end, collect(deadline, false));
     if (!rows.empty()) return lost();
     return ok();

@@ -52,8 +52,8 @@ public:
 
     /// One or several statements; the rows of the last one that has some.
     Result<Rows> query(const std::string& sql);
-    /// `COPY ... FROM STDIN`, with its rows in text format.
-    Result<void> copy(const std::string& sql, std::string_view rows);
+    /// `COPY ... FROM STDIN`, with its rows in text format. `meanwhile` is called once, when the rows are on their way and the server is at work.
+    Result<void> copy(const std::string& sql, std::string_view rows, const std::function<void()>& meanwhile = {});
     /// `query` in two parts: between them the server works, and the caller may too.
     Result<void> send(const std::string& sql);
     Result<Rows> receive();

@@ -14,8 +14,8 @@ struct Rig : TemporaryFolder {
     PostgresStore::Setup setup = RowRig::to(cluster().url(database));
     std::string log_path() const { return path() + "/log"; }
     /// `seq:id` in the order in which they came to lie in the table.
-    std::string written(const std::string& stream = "pools") {
-        return cluster().one(database, "SELECT string_agg(seq || ':' || id || ' ', '' ORDER BY ctid) FROM weir.events WHERE stream = '" + stream + "'");
+    std::string written(const std::string& stream = "pools", const std::string& order = "ctid") {
+        return cluster().one(database, "SELECT string_agg(seq || ':' || id || ' ', '' ORDER BY " + order + ") FROM weir.events WHERE stream = '" + stream + "'");
     }
 };
 
@@ -239,4 +239,80 @@ TEST_CASE("postgres: two that share a name share the work: each event is written
     CHECK(cluster().one(rig.database, "SELECT count(*) || ' ' || count(DISTINCT seq) || ' ' || max(seq) FROM weir.events") == "36 36 36");
     CHECK(by[0].size() + by[1].size() == 36);
     CHECK(by[0].size() == 18);
+}
+
+TEST_CASE("postgres: what a crash of the server takes back of a backlog is written again, and the log's position never covers it (decisions.md 29)") {
+    // Nothing flushes for a commit that does not ask for it.
+    cluster().sql("postgres", "ALTER SYSTEM SET wal_writer_delay = '10s'");
+    cluster().sql("postgres", "SELECT pg_reload_conf()");
+    int taken_back = 0;
+    for (const std::uint32_t at : {60U, 120U, 200U}) {
+        CAPTURE(at);
+        Rig rig;
+        rig.setup.options.batch_events = 4;
+        RowRig rows(rig.log_path(), rig.clock);
+        rows.fill("pools", 200, 4);
+        EventfulClock clock(rig.clock, at, [&] { cluster().crash(); });
+        auto store = rows.store(rig.setup, &clock);
+        CHECK(store->poll().has_value());
+        REQUIRE(clock.happened());
+        cluster().start();
+        const auto had = std::stoull(cluster().one(rig.database, "SELECT count(*) FROM weir.events"));
+        if (had < 4 * rows.counted("weir_store_transactions_total")) ++taken_back;
+        const auto covered = rows.log().position("store/warehouse");
+        REQUIRE(covered.ok());
+        CHECK(covered->value_or(CommitNo{}).value <= std::stoull(cluster().one(rig.database, "SELECT commit_number FROM weir.stores")));
+        run_out(*store, rig.clock);
+        CHECK(rig.written("pools", "seq") == rows.logged("pools"));  // a page may have been taken back without what it had grown to
+        CHECK(store->caught_up());
+    }
+    CHECK(taken_back > 0);  // or it has waited for the disk each time
+    cluster().sql("postgres", "ALTER SYSTEM RESET wal_writer_delay");
+    cluster().sql("postgres", "SELECT pg_reload_conf()");
+}
+
+TEST_CASE("postgres: what has been committed last is flushed before the log's position covers it, also when nothing follows") {
+    cluster().sql("postgres", "ALTER SYSTEM SET wal_writer_delay = '10s'");
+    cluster().sql("postgres", "SELECT pg_reload_conf()");
+    Rig rig;
+    rig.setup.options.batch_events = 4;
+    RowRig rows(rig.log_path(), rig.clock);
+    // Behind the last rows there is more, but nothing that becomes rows: no transaction follows.
+    rows.append("_x", {{.id = "x"}});
+    rows.fill("pools", 40, 4);
+    for (int i = 0; i < 10; ++i) rows.append("_x", {{.id = "a" + std::to_string(i)}, {.id = "b" + std::to_string(i)}, {.id = "c" + std::to_string(i)}, {.id = "d" + std::to_string(i)}});
+    auto store = rows.store(rig.setup);
+    CHECK_FALSE(store->poll().has_value());
+    CHECK(store->caught_up());
+    cluster().crash();
+    cluster().start();
+    CHECK(cluster().one(rig.database, "SELECT count(*) FROM weir.events") == "40");
+    cluster().sql("postgres", "ALTER SYSTEM RESET wal_writer_delay");
+    cluster().sql("postgres", "SELECT pg_reload_conf()");
+}
+
+TEST_CASE("postgres: two that share the work at the same time, with rows that are refused in between, write each event once (C-21)") {
+    Rig rig;
+    rig.setup.shared = true;
+    rig.setup.name = "group";
+    rig.setup.options.batch_events = 5;
+    std::vector<std::unique_ptr<RowRig>> rows;
+    std::vector<std::unique_ptr<PostgresStore>> stores;
+    for (int member = 0; member < 2; ++member) {
+        rows.push_back(std::make_unique<RowRig>(rig.path() + "/" + std::to_string(member), rig.clock));
+        for (int i = 1; i <= 200; i += 5) {
+            std::vector<RowRig::Made> made;
+            for (int k = i; k < i + 5; ++k) made.push_back({.id = "r" + std::to_string(k), .data = k % 20 == 0 ? R"({"t":"\ud800"})" : "{}"});
+            rows.back()->append("users", made);
+        }
+        PostgresStore::Setup setup = rig.setup;
+        setup.origin = [](const Batch& batch, std::size_t i) { return PostgresStore::Origin{"users", {"e", std::stoull(std::string(batch.events[i].id.substr(1)))}}; };
+        stores.push_back(rows.back()->store(std::move(setup)));
+    }
+    std::thread other([&] { (void)stores[1]->poll(); });
+    (void)stores[0]->poll();
+    other.join();
+    rig.clock.advance(10min);
+    for (auto& store : stores) run_out(*store, rig.clock);
+    CHECK(cluster().one(rig.database, "SELECT count(*) || ' ' || count(DISTINCT seq) || ' ' || max(seq) FROM weir.events") == "190 190 199");
 }

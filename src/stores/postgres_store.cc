@@ -116,6 +116,7 @@ Result<void> PostgresStore::claim() {
         return mine;
     }
     WEIR_TRY(places_, stored_places());
+    unflushed_ = true;  // by the connection before, for all that is known
     position_ = first_commit_after(CommitNo{found.empty() ? 0 : std::stoull(found[0].at(1).value_or("0"))});
     fresh_ = places_.empty() || setup_.origin;  // the latter reads from the beginning each time, without having lost anything
     return partitions_.load(*connection_);
@@ -160,7 +161,7 @@ Result<bool> PostgresStore::step() {
 Result<bool> PostgresStore::step_connected() {
     auto before = heads();
     if (!ahead_) {
-        WEIR_TRY(auto chunk, read_chunk(position_));
+        WEIR_TRY(auto chunk, read_chunk(position_, places_));
         ahead_ = std::move(chunk);
     }
     RowChunk chunk = *std::move(ahead_);
@@ -181,9 +182,16 @@ Result<bool> PostgresStore::step_connected() {
     return true;
 }
 
-Result<RowChunk> PostgresStore::read_chunk(CommitNo after) {
+Result<RowChunk> PostgresStore::read_chunk(CommitNo after, const StreamPlaces& places) {
     WEIR_TRY(Next next, read_next(after, setup_.options.batch_events));
-    return encoder_->encode(std::move(next.batches), next.upto, places_);
+    return encoder_->encode(std::move(next.batches), next.upto, places);
+}
+
+// What goes on behind `chunk`, as if that had been committed. Less than a whole batch is left to grow until it has been.
+void PostgresStore::read_ahead(const RowChunk& chunk) {
+    if (ahead_ || behind() < chunk.events.size() + setup_.options.batch_events) return;
+    auto next = read_chunk(chunk.upto, chunk.places);
+    if (next.ok() && next->upto != chunk.upto) ahead_ = *std::move(next);
 }
 
 Result<void> PostgresStore::begin() {
@@ -206,6 +214,7 @@ Result<void> PostgresStore::write(RowChunk& chunk) {
     if (!done.ok() && done.error().code == "bad_row") {
         // A partition that somebody has dropped is no fault of the row.
         if (connection_->failure().sqlstate == "23514" && connection_->failure().text.starts_with("no partition of relation")) return done;
+        ahead_.reset();
         WEIR_TRY([[maybe_unused]] const auto undone, connection_->query("ROLLBACK"));
         done = write_once(chunk, true);
         if (!done.ok() && done.error().code == "bad_row") done.error().code = "postgres";
@@ -250,7 +259,7 @@ Result<void> PostgresStore::write_once(RowChunk& chunk, bool careful) {
     for (const RowChunk::Piece& piece : chunk.pieces) {
         if (piece.rows.empty()) continue;
         if (careful) WEIR_CHECK_OK(write_carefully(chunk, piece));
-        else WEIR_CHECK_OK(write_rows(targets_[piece.target], piece.text, false));
+        else WEIR_CHECK_OK(write_rows(targets_[piece.target], piece.text, [&] { read_ahead(chunk); }));
         WEIR_FAILPOINT("store.in_rows");
     }
     // Dead letters before the commit: then none is lost. Their ids make a repeat of them nothing.
@@ -265,18 +274,17 @@ Result<void> PostgresStore::write_once(RowChunk& chunk, bool careful) {
         sql += "INSERT INTO " + schema + ".positions (store, stream, epoch, seq) VALUES " + values +
                " ON CONFLICT (store, stream) DO UPDATE SET epoch = EXCLUDED.epoch, seq = EXCLUDED.seq;";
     sql += "UPDATE " + schema + ".stores SET commit_number = " + std::to_string(setup_.origin ? 0 : chunk.upto.value) + " WHERE store = " + name + ";COMMIT";
+    // Another one follows at once and flushes this one with it. Who is told of rows is told of nothing that may be taken back.
+    const bool flushed = !ahead_ || setup_.written || clock_.monotonic() - kept_at_ >= position_spacing;
+    if (!flushed) sql.insert(0, "SET LOCAL synchronous_commit=off;");
     WEIR_FAILPOINT("store.before_commit");
     WEIR_CHECK_OK(connection_->send(sql));
     WEIR_FAILPOINT("store.in_commit");
-    const auto places_before = std::exchange(places_, chunk.places);
-    auto ahead = read_chunk(chunk.upto);
-    const auto committed = connection_->receive();
-    if (!committed.ok()) {
-        places_ = places_before;
-        return committed.error();
-    }
+    read_ahead(chunk);
+    WEIR_TRY([[maybe_unused]] const auto committed, connection_->receive());
     WEIR_FAILPOINT("store.after_commit");
-    if (ahead.ok()) ahead_ = *std::move(ahead);
+    unflushed_ = !flushed;
+    places_ = chunk.places;
     return ok();
 }
 
@@ -285,16 +293,27 @@ Result<void> PostgresStore::see_what_others_wrote(RowChunk& chunk) {
     WEIR_TRY(auto now, stored_places());
     if (now == places_) return ok();
     places_ = std::move(now);
+    ahead_.reset();
     chunk = encoder_->encode(std::move(chunk.batches), chunk.upto, places_);
     return ok();
 }
 
-Result<void> PostgresStore::write_rows(const PostgresTarget& target, std::string_view text, bool careful) {
-    if (target.shape.conflict.empty()) return connection_->copy(target.copy, text);
+Result<void> PostgresStore::write_rows(const PostgresTarget& target, std::string_view text, const std::function<void()>& meanwhile) {
+    if (target.shape.conflict.empty()) return connection_->copy(target.copy, text, meanwhile);
     WEIR_TRY([[maybe_unused]] const auto staged, connection_->query(target.stage));
     WEIR_CHECK_OK(connection_->copy(target.copy_stage, text));
-    WEIR_TRY([[maybe_unused]] const auto merged, connection_->query(careful ? target.merge + ";" + target.drop_stage : target.merge));
-    return ok();
+    WEIR_CHECK_OK(connection_->send(target.merge));
+    if (meanwhile) meanwhile();
+    auto merged = connection_->receive();
+    return merged.ok() ? ok() : Result<void>(std::move(merged).error());
+}
+
+// Several times in one transaction.
+Result<void> PostgresStore::write_rows_again(const PostgresTarget& target, std::string_view text) {
+    WEIR_CHECK_OK(write_rows(target, text, {}));
+    if (target.shape.conflict.empty()) return ok();
+    auto dropped = connection_->query(target.drop_stage);
+    return dropped.ok() ? ok() : Result<void>(std::move(dropped).error());
 }
 
 Result<void> PostgresStore::write_carefully(RowChunk& chunk, const RowChunk::Piece& piece) {
@@ -304,7 +323,7 @@ Result<void> PostgresStore::write_carefully(RowChunk& chunk, const RowChunk::Pie
         left.pop_back();
         const std::size_t from = first == 0 ? 0 : piece.rows[first - 1].end;
         WEIR_TRY([[maybe_unused]] const auto saved, connection_->query("SAVEPOINT weir"));
-        auto done = write_rows(targets_[piece.target], std::string_view(piece.text).substr(from, piece.rows[last - 1].end - from), true);
+        auto done = write_rows_again(targets_[piece.target], std::string_view(piece.text).substr(from, piece.rows[last - 1].end - from));
         if (done.ok()) {
             WEIR_TRY([[maybe_unused]] const auto kept, connection_->query("RELEASE weir"));
             continue;
@@ -372,10 +391,20 @@ void PostgresStore::hold_new_streams() {
 }
 
 Result<void> PostgresStore::keep_position(bool now) {
-    if (position_ == kept_ || (!now && clock_.monotonic() - kept_at_ < position_spacing)) return ok();
+    if (position_ == kept_ || (!now && (unflushed_ || clock_.monotonic() - kept_at_ < position_spacing))) return ok();
+    if (unflushed_) WEIR_CHECK_OK(flush_commits());
     kept_at_ = clock_.monotonic();
     WEIR_CHECK_OK(commit_position(position_));
     kept_ = position_;
+    return ok();
+}
+
+// A commit that waits for the disk takes all before it along. It has to write something, or there is nothing to wait for.
+Result<void> PostgresStore::flush_commits() {
+    WEIR_CHECK_OK(begin());
+    WEIR_TRY([[maybe_unused]] const auto flushed, connection_->query("UPDATE " + sql_name(setup_.options.schema) + ".stores SET commit_number = commit_number WHERE store = " +
+                                                                     sql_literal(setup_.name) + ";COMMIT"));
+    unflushed_ = false;
     return ok();
 }
 

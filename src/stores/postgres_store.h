@@ -23,7 +23,11 @@ namespace weir {
 /// **A poison row** (a type that does not fit, a NUL character, a constraint) does not stop the rest: the transaction is tried again with savepoints, halving
 /// until the row is found (or the server names it), and the row goes to the stream `_dead/<store>` with the reason.
 ///
-/// **While one transaction commits, the next is encoded.** A batch is at most `batch_events` events; two are in memory.
+/// **While the server works on one transaction, the next is encoded**, if a whole batch waits. A batch is at most `batch_events` events; two are in memory.
+///
+/// **A backlog does not wait for the database's disk**: a transaction behind which another one follows at once commits without waiting for its
+/// flush (`synchronous_commit = off`, for it alone), but one a second and the last one. If the server crashes, PostgreSQL forgets the last transactions whole, position and
+/// rows together, and they are written again: the log's own position, which retention waits for, only ever covers what has been flushed.
 ///
 /// Thread: StoreWorker's. Kill points: `store.before_rows`, `store.in_rows`, `store.before_commit`, `store.in_commit`,
 /// `store.after_commit`, and those of StoreWorker.
@@ -63,11 +67,13 @@ private:
     Result<void> begin();
     CommitNo first_commit_after(CommitNo stored);
 
-    Result<RowChunk> read_chunk(CommitNo after);
+    Result<RowChunk> read_chunk(CommitNo after, const StreamPlaces& places);
+    void read_ahead(const RowChunk& chunk);
     Result<void> write(RowChunk& chunk);
     Result<void> write_once(RowChunk& chunk, bool careful);
     Result<void> see_what_others_wrote(RowChunk& chunk);
-    Result<void> write_rows(const PostgresTarget& target, std::string_view text, bool careful);
+    Result<void> write_rows(const PostgresTarget& target, std::string_view text, const std::function<void()>& meanwhile);
+    Result<void> write_rows_again(const PostgresTarget& target, std::string_view text);
     Result<void> write_carefully(RowChunk& chunk, const RowChunk::Piece& piece);
     void tell(const RowChunk& chunk);
     Result<StreamPlaces> stored_places();
@@ -76,6 +82,7 @@ private:
     Result<void> make_partitions(const RowChunk& chunk);
     Result<void> maintain();
     Result<void> keep_position(bool now);
+    Result<void> flush_commits();
     void hold_new_streams();
 
     Setup setup_;
@@ -86,9 +93,10 @@ private:
     std::unique_ptr<PostgresConnection> connection_;
     bool claimed_ = false, fenced_ = false;
     bool surprised_ = false;  ///< the connection broke while in use, and a new one has been tried at once
-    StreamPlaces places_;             ///< what the database has
-    std::optional<RowChunk> ahead_;   ///< encoded while the one before committed
-    CommitNo kept_{};             ///< position that the log knows
+    StreamPlaces places_;            ///< what the database has
+    std::optional<RowChunk> ahead_;  ///< encoded while the server was at work on the one before; it goes on from there
+    bool unflushed_ = false;         ///< a crash of the server may take back some of what has been committed
+    CommitNo kept_{};                ///< position that the log knows
     Duration kept_at_{0}, maintained_at_{0};  ///< monotonic
     std::vector<StreamName> holding_;
     Metrics::Counter &rows_, &transactions_, &dead_, &expired_;
