@@ -65,6 +65,36 @@ def test_the_debian_package_installs_into_a_root_and_runs(package, tmp_path):
     assert (target / "lib/systemd/system/weir.service").exists() and (target / "usr/share/doc/weir/copyright").exists()
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="dpkg wants root")
+def test_the_debian_package_is_installed_upgraded_and_removed(package, tmp_path):
+    """By dpkg with its scripts, into a root of its own: what somebody has configured survives an upgrade and a removal, and a purge leaves nothing of the package."""
+    target = tmp_path / "root"
+    for folder in ("var/lib/dpkg/info", "var/lib/dpkg/updates", "var/lib/dpkg/triggers", "var/log"):
+        (target / folder).mkdir(parents=True)
+    (target / "var/lib/dpkg/status").touch()
+
+    def dpkg(*args):
+        done = subprocess.run(["dpkg", f"--root={target}", "--force-depends", "--force-script-chrootless", "--force-confold", "--no-triggers", *args], capture_output=True, text=True, timeout=DEADLINE)
+        assert done.returncode == 0, done.stderr
+
+    config, binary = target / "etc/weir/weir.toml", target / "usr/bin/weir"
+    dpkg("--install", str(package))
+    assert "Status: install ok installed" in (target / "var/lib/dpkg/status").read_text()
+    ran = subprocess.run([str(binary), "check", "-c", str(config)], capture_output=True, text=True, timeout=DEADLINE)
+    assert ran.returncode == 0, ran.stderr
+    config.write_text(config.read_text() + "# mine\n")
+    dpkg("--install", str(package))
+    assert config.read_text().endswith("# mine\n")
+    recorded = target / "var/lib/private/weir/log.db"
+    recorded.parent.mkdir(parents=True)
+    recorded.touch()
+    dpkg("--remove", "weir")
+    assert not binary.exists() and not (target / "lib/systemd/system/weir.service").exists() and config.exists() and recorded.exists()
+    dpkg("--purge", "weir")
+    left = [str(path.relative_to(target)) for path in target.rglob("*") if path.is_file() and not path.is_relative_to(target / "var/lib/dpkg")]
+    assert left == ["var/lib/private/weir/log.db"], left
+
+
 def test_the_image_has_what_the_package_depends_on(package):
     """S2-19: exposes 8765, runs as nobody in particular; the libraries of the last stage are those that the binary is linked with."""
     text = (DEPLOY / "Containerfile").read_text()
