@@ -1,5 +1,6 @@
 """Object services that others wrote, started for a test on a loopback port of their own, and a look at what they hold."""
 import base64
+import calendar
 import hashlib
 import hmac
 import http.client
@@ -7,6 +8,7 @@ import http.server
 import pathlib
 import subprocess
 import threading
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -107,7 +109,8 @@ class Azurite(Server):
 
 
 class S3rver(Server):
-    """Checks signatures and keeps metadata. It takes no notice of If-None-Match, If-Match, checksums and storage classes (s3_service_test.cc has those)."""
+    """Keeps objects and metadata. It takes no notice of signatures of version 4 (`Signed` in front of it does), nor of If-None-Match, If-Match,
+    checksums and storage classes (s3_service_test.cc has those)."""
 
     def command(self):
         return ["node", node_module("s3rver/bin/s3rver.js"), "--directory", str(self.folder), "--address", "127.0.0.1", "--port", str(self.port),
@@ -124,6 +127,7 @@ class Between:
 
     def __init__(self, target_port):
         self.rule = lambda method, path: None
+        self.refuse = lambda request, body: None  # (status, headers, body) of an answer in place of the service's
         self.hits = 0
         self.done = []  # (method, path, status) of what the service has done
         between = self
@@ -133,6 +137,15 @@ class Between:
 
             def pass_on(self):
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                if refusal := between.refuse(self, body):
+                    status, headers, text = refusal
+                    self.send_response_only(status)
+                    for name, value in {**headers, "Content-Length": str(len(text))}.items():
+                        self.send_header(name, value)
+                    self.end_headers()
+                    if self.command != "HEAD":
+                        self.wfile.write(text)
+                    return
                 action = between.rule(self.command, self.path)
                 between.hits += action is not None
                 if action == "before":
@@ -178,3 +191,38 @@ class Between:
     def stop(self):
         self.server.shutdown()
         self.server.server_close()
+
+
+class Signed(Between):
+    """In front of an S3 server: checks Signature Version 4 (AWS General Reference, "Create a signed request"), by other code than weir's, and the time of the
+    request as S3 does, by a clock that may be wrong by `ahead` seconds."""
+
+    def __init__(self, target_port, secret, ahead=0):
+        super().__init__(target_port)
+        self.secret, self.ahead, self.signed = secret, ahead, 0
+        self.refuse = self._refuse
+
+    def _refuse(self, request, body):
+        now = time.time() + self.ahead
+        sent = calendar.timegm(time.strptime(request.headers["x-amz-date"], "%Y%m%dT%H%M%SZ"))
+        code = "RequestTimeTooSkewed" if abs(now - sent) > 900 else None if self._is_signed(request, body) else "SignatureDoesNotMatch"
+        self.signed += code is None
+        return code and (403, {"Date": formatdate(now, usegmt=True), "Content-Type": "application/xml"},
+                         f'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>{code}</Code><Message>m</Message></Error>'.encode())
+
+    def _is_signed(self, request, body):
+        algorithm, rest = request.headers["Authorization"].split(" ", 1)
+        fields = dict(part.strip().split("=", 1) for part in rest.split(","))
+        _, date, region, service, end = fields["Credential"].split("/")
+        if algorithm != "AWS4-HMAC-SHA256" or request.headers["x-amz-content-sha256"] != hashlib.sha256(body).hexdigest():
+            return False
+        path, _, query = request.path.partition("?")
+        names = fields["SignedHeaders"].split(";")
+        headers = "".join(f"{name}:{' '.join(request.headers[name].split())}\n" for name in names)
+        canonical = "\n".join([request.command, path, "&".join(sorted(query.split("&"))), headers, fields["SignedHeaders"], request.headers["x-amz-content-sha256"]])
+        to_sign = "\n".join([algorithm, request.headers["x-amz-date"], f"{date}/{region}/{service}/{end}", hashlib.sha256(canonical.encode()).hexdigest()])
+        key = ("AWS4" + self.secret).encode()
+        for part in (date, region, service, end):
+            key = hmac.new(key, part.encode(), hashlib.sha256).digest()
+        # What changes the meaning of a request must be signed.
+        return {"host", "x-amz-content-sha256", "x-amz-date"} <= set(names) and hmac.new(key, to_sign.encode(), hashlib.sha256).hexdigest() == fields["Signature"]

@@ -8,7 +8,7 @@ import json
 import pytest
 
 from conftest import until
-from object_servers import KEY, Azurite, Between, S3rver
+from object_servers import KEY, Azurite, Between, S3rver, Signed
 
 CONFIG = """
 [log]
@@ -254,6 +254,27 @@ def test_a_wrong_key_is_one_line_that_says_what_to_do(weir, feed_server, server)
     until(lambda: "AccountKey is not this account's" in w.diagnostics(), "the line")
     assert wrong not in w.diagnostics() and "wrong key" not in w.diagnostics()
     w.stop()
+
+
+@pytest.mark.parametrize("secret, ahead, says", [("S3RVER", 0, None), ("wr0ng-s3cret", 0, "secret_key does not belong to access_key"),
+                                                 ("S3RVER", 3600, "behind the service's; set it right"), ("S3RVER", -3600, "ahead of the service's; set it right")])
+def test_requests_to_s3_are_signed_and_a_wrong_secret_or_clock_is_one_line_that_says_what_to_do(weir, feed_server, server, secret, ahead, says):
+    """Issue 5, "Clear"; the signature is checked by other code than weir's, and no secret appears."""
+    feed, s3 = feed_server(needs_text=False), server(S3rver)
+    checked = Signed(s3.port, "S3RVER", ahead)
+    w = weir((CONFIG + S3).replace("@URL@", feed.url()).replace("@S3@", str(checked.port)), env={"AWS_SECRET_ACCESS_KEY": secret})
+    until(lambda: feed.clients, "weir is connected")
+    send_minutes(feed, 0, 1)
+    if says is None:
+        until(lambda: len(s3.objects()) == written(1), "all are there")
+        assert checked.signed >= 2 * written(1), "looked for and written"
+    else:
+        until(lambda: says in w.diagnostics(), "the line")
+        assert s3.objects() == {} and checked.signed == 0
+    if secret != "S3RVER":
+        assert secret not in w.diagnostics() + json.dumps(w.get("/api/v1/status")) + w.get("/metrics", raw=True)
+    w.stop()
+    checked.stop()
 
 
 def test_a_shared_access_signature_is_enough(weir, feed_server, server):
