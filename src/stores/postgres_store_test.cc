@@ -190,6 +190,7 @@ TEST_CASE("postgres: what is wrong is said with what to do, nothing is lost, and
         CHECK(contains(said, "cannot be reached"));
         CHECK(contains(said, "is the server running"));
         CHECK_FALSE(contains(said, "s3cret"));
+        CHECK(rig.rows.status("behind") == "3");  // though it has not come to read one of them
     }
     SUBCASE("no database") {
         rig.setup.options.url = Secret(cluster().url("absent"));

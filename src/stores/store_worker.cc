@@ -31,9 +31,18 @@ Result<void> StoreWorker::prepare() {
     position_ = logged_ = position.value_or(CommitNo{0});
     fresh_ = !position;
     log_.hold_for(reader_, held());
+    note_waiting();
     if (!wake_) wake_ = log_.on_commit([wakes = wakes_](CommitNo commit) { (void)wakes->try_send(std::move(commit)); });
     post_status("running");
     return ok();
+}
+
+// A store that cannot even begin says how far it is behind, too.
+void StoreWorker::note_waiting() {
+    for (const auto& [stream, head] : heads()) {
+        const auto next = log_.read_commits({stream}, position_, 1);
+        if (next.ok()) done_[stream] = next->empty() ? head : Seq{next->front()->first_seq.value - 1};
+    }
 }
 
 std::optional<Timestamp> StoreWorker::poll() {
@@ -153,7 +162,7 @@ void StoreWorker::failed(const Error& error) {
     const Duration wait = backoff_.failed();
     retry_at_ = clock_.monotonic() + wait;
     last_error_ = error.message;
-    const Duration shown = wait - wait % (wait < 2s ? Duration(100ms) : Duration(1s));
+    const Duration shown = wait - wait % (wait < 100ms ? Duration(1ms) : wait < 2s ? Duration(100ms) : Duration(1s));
     diag::warn(label() + ": " + error.message + "; retry in " + to_text(shown) + ", " + std::to_string(behind()) + " " + unit_ +
                " behind, nothing lost");
     post_status("failing");

@@ -115,6 +115,7 @@ protected:
 
 private:
     Result<Next> read_after_gap(CommitNo after, std::size_t events_max);
+    void note_waiting();
     void failed(const Error& error);
     void loop();
 
