@@ -328,11 +328,15 @@ Result<PostgresConnection::Rows> PostgresConnection::collect(Duration deadline, 
     return rows;
 }
 
-Result<void> PostgresConnection::copy(const std::string& sql, std::string_view rows, const std::function<void()>& meanwhile) {
-    PGconn* c = handle_->connection;
+Result<PostgresConnection::Rows> PostgresConnection::start_copy(const std::string& sql) {
     const Duration deadline = setup_.clock->monotonic() + setup_.timeout * 2;
     WEIR_CHECK_OK(send(sql));
-    WEIR_TRY([[maybe_unused]] const auto none, collect(deadline, true));
+    return collect(deadline, true);
+}
+
+Result<void> PostgresConnection::copy_rows(std::string_view rows, const std::function<void()>& meanwhile) {
+    PGconn* c = handle_->connection;
+    const Duration deadline = setup_.clock->monotonic() + setup_.timeout * 2;
     while (!rows.empty()) {
         const std::string_view piece = rows.substr(0, copy_piece_bytes);
         const int taken = PQputCopyData(c, piece.data(), static_cast<int>(piece.size()));

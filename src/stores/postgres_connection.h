@@ -52,8 +52,10 @@ public:
 
     /// One or several statements; the rows of the last one that has some.
     Result<Rows> query(const std::string& sql);
-    /// `COPY ... FROM STDIN`, with its rows in text format. `meanwhile` is called once, when the rows are on their way and the server is at work.
-    Result<void> copy(const std::string& sql, std::string_view rows, const std::function<void()>& meanwhile = {});
+    /// One or several statements, the last of which is a `COPY ... FROM STDIN`; the rows of the last one before it that has some. What must follow is `copy_rows`.
+    Result<Rows> start_copy(const std::string& sql);
+    /// The rows, in text format, to the end. `meanwhile` is called once, when they are on their way and the server is at work.
+    Result<void> copy_rows(std::string_view rows, const std::function<void()>& meanwhile = {});
     /// `query` in two parts: between them the server works, and the caller may too.
     Result<void> send(const std::string& sql);
     Result<Rows> receive();

@@ -13,6 +13,7 @@ namespace {
 
 constexpr Duration position_spacing = 1s;  // the log need not know at once: only retention waits for it
 constexpr Duration maintenance_spacing = 1h;
+constexpr std::size_t batch_events_first = 64, batch_bytes_max = 4u << 20;
 
 std::string milliseconds(Duration d) { return std::to_string(std::max<std::int64_t>(1, d.count() / 1000)); }
 
@@ -45,6 +46,7 @@ PostgresStore::PostgresStore(Setup setup, std::vector<TableShape> mapped, std::v
       setup_(std::move(setup)),
       generic_(setup_.options.tables ? generic_table_count : 0),
       partitions_(setup_.options.schema, setup_.options.partition, setup_.options.timeout),
+      batch_events_(std::min<std::size_t>(setup_.options.batch_events, batch_events_first)),
       rows_(around.metrics.counter("weir_store_rows_total", "Events that a store has written to a database.", {{"store", name_}})),
       transactions_(around.metrics.counter("weir_store_transactions_total", "Transactions that a store has committed.", {{"store", name_}})),
       dead_(around.metrics.counter("weir_store_dead_letters_total", "Rows that a database refused; they are in the stream _dead/<store>.", {{"store", name_}})),
@@ -96,8 +98,9 @@ Result<void> PostgresStore::make_tables() {
     return ok();
 }
 
-Result<void> PostgresStore::check_owner(const PostgresConnection::Rows& rows) const {
+Result<void> PostgresStore::check_owner(const PostgresConnection::Rows& rows) {
     if (setup_.shared || (rows.size() == 1 && rows[0].at(0) == setup_.owner)) return ok();
+    fenced_ = true;
     return Error{"fenced", "another weir has taken over the name " + setup_.name + " in this database"};
 }
 
@@ -111,10 +114,7 @@ Result<void> PostgresStore::claim() {
         claimed_ = true;
     }
     WEIR_TRY(const auto found, connection_->query("SELECT owner, commit_number FROM " + stores + " WHERE store = " + name));
-    if (auto mine = check_owner(found); !mine.ok()) {
-        fenced_ = true;
-        return mine;
-    }
+    WEIR_CHECK_OK(check_owner(found));
     WEIR_TRY(places_, stored_places());
     unflushed_ = true;  // by the connection before, for all that is known
     position_ = first_commit_after(CommitNo{found.empty() ? 0 : std::stoull(found[0].at(1).value_or("0"))});
@@ -183,28 +183,32 @@ Result<bool> PostgresStore::step_connected() {
 }
 
 Result<RowChunk> PostgresStore::read_chunk(CommitNo after, const StreamPlaces& places) {
-    WEIR_TRY(Next next, read_next(after, setup_.options.batch_events));
-    return encoder_->encode(std::move(next.batches), next.upto, places);
+    WEIR_TRY(Next next, read_next(after, batch_events_));
+    RowChunk chunk = encoder_->encode(std::move(next.batches), next.upto, places);
+    std::size_t bytes = 0;
+    for (const RowChunk::Piece& piece : chunk.pieces) bytes += piece.text.size();
+    const std::size_t events = chunk.events.size(), fit = bytes == 0 ? 2 * events : events * batch_bytes_max / bytes;
+    if (bytes > batch_bytes_max) batch_events_ = std::max<std::size_t>(1, fit);
+    else batch_events_ = std::min<std::size_t>(setup_.options.batch_events, std::max(batch_events_, std::min(2 * events, fit)));
+    return chunk;
 }
 
 // What goes on behind `chunk`, as if that had been committed. Less than a whole batch is left to grow until it has been.
 void PostgresStore::read_ahead(const RowChunk& chunk) {
-    if (ahead_ || behind() < chunk.events.size() + setup_.options.batch_events) return;
+    if (ahead_ || behind() < chunk.events.size() + batch_events_) return;
     auto next = read_chunk(chunk.upto, chunk.places);
     if (next.ok() && next->upto != chunk.upto) ahead_ = *std::move(next);
 }
 
+// Its answer is whose name the store's row bears.
+std::string PostgresStore::begin_sql() const {
+    return "BEGIN;SET LOCAL statement_timeout=" + milliseconds(setup_.options.timeout) + ";SET LOCAL lock_timeout=" + milliseconds(setup_.options.timeout / 2) +
+           ";SET CONSTRAINTS ALL IMMEDIATE;SELECT owner FROM " + sql_name(setup_.options.schema) + ".stores WHERE store = " + sql_literal(setup_.name) + " FOR UPDATE";
+}
+
 Result<void> PostgresStore::begin() {
-    const std::string schema = sql_name(setup_.options.schema), timeout = milliseconds(setup_.options.timeout);
-    const std::string sql = "BEGIN;SET LOCAL statement_timeout=" + timeout + ";SET LOCAL lock_timeout=" + milliseconds(setup_.options.timeout / 2) +
-                            ";SET CONSTRAINTS ALL IMMEDIATE;SELECT owner FROM " + schema + ".stores WHERE store = " + sql_literal(setup_.name) + " FOR UPDATE";
-    auto owner = connection_->query(sql);
-    if (!owner.ok()) return std::move(owner).error();
-    if (auto mine = check_owner(*owner); !mine.ok()) {
-        fenced_ = true;
-        return mine;
-    }
-    return ok();
+    WEIR_TRY(const auto owner, connection_->query(begin_sql()));
+    return check_owner(owner);
 }
 
 Result<void> PostgresStore::write(RowChunk& chunk) {
@@ -252,14 +256,20 @@ void PostgresStore::tell(const RowChunk& chunk) {
 }
 
 Result<void> PostgresStore::write_once(RowChunk& chunk, bool careful) {
-    WEIR_CHECK_OK(begin());
     const std::string schema = sql_name(setup_.options.schema), name = sql_literal(setup_.name);
+    // The transaction begins with the first rows, in one round trip, unless something is to be done before.
+    const bool has_rows = std::any_of(chunk.pieces.begin(), chunk.pieces.end(), [](const RowChunk::Piece& piece) { return !piece.rows.empty(); });
+    std::string opening = begin_sql() + ";";
+    if (careful || setup_.shared || !has_rows) {
+        WEIR_CHECK_OK(begin());
+        opening.clear();
+    }
     if (setup_.shared) WEIR_CHECK_OK(see_what_others_wrote(chunk));
     WEIR_FAILPOINT("store.before_rows");
     for (const RowChunk::Piece& piece : chunk.pieces) {
         if (piece.rows.empty()) continue;
         if (careful) WEIR_CHECK_OK(write_carefully(chunk, piece));
-        else WEIR_CHECK_OK(write_rows(targets_[piece.target], piece.text, [&] { read_ahead(chunk); }));
+        else WEIR_CHECK_OK(write_rows(targets_[piece.target], piece.text, std::exchange(opening, {}), [&] { read_ahead(chunk); }));
         WEIR_FAILPOINT("store.in_rows");
     }
     // Dead letters before the commit: then none is lost. Their ids make a repeat of them nothing.
@@ -298,10 +308,12 @@ Result<void> PostgresStore::see_what_others_wrote(RowChunk& chunk) {
     return ok();
 }
 
-Result<void> PostgresStore::write_rows(const PostgresTarget& target, std::string_view text, const std::function<void()>& meanwhile) {
-    if (target.shape.conflict.empty()) return connection_->copy(target.copy, text, meanwhile);
-    WEIR_TRY([[maybe_unused]] const auto staged, connection_->query(target.stage));
-    WEIR_CHECK_OK(connection_->copy(target.copy_stage, text));
+Result<void> PostgresStore::write_rows(const PostgresTarget& target, std::string_view text, const std::string& opening, const std::function<void()>& meanwhile) {
+    const bool merges = !target.shape.conflict.empty();
+    WEIR_TRY(const auto owner, connection_->start_copy(opening + (merges ? target.stage + ";" + target.copy_stage : target.copy)));
+    if (!opening.empty()) WEIR_CHECK_OK(check_owner(owner));
+    if (!merges) return connection_->copy_rows(text, meanwhile);
+    WEIR_CHECK_OK(connection_->copy_rows(text));
     WEIR_CHECK_OK(connection_->send(target.merge));
     if (meanwhile) meanwhile();
     auto merged = connection_->receive();
@@ -310,7 +322,7 @@ Result<void> PostgresStore::write_rows(const PostgresTarget& target, std::string
 
 // Several times in one transaction.
 Result<void> PostgresStore::write_rows_again(const PostgresTarget& target, std::string_view text) {
-    WEIR_CHECK_OK(write_rows(target, text, {}));
+    WEIR_CHECK_OK(write_rows(target, text, {}, {}));
     if (target.shape.conflict.empty()) return ok();
     auto dropped = connection_->query(target.drop_stage);
     return dropped.ok() ? ok() : Result<void>(std::move(dropped).error());

@@ -23,7 +23,8 @@ namespace weir {
 /// **A poison row** (a type that does not fit, a NUL character, a constraint) does not stop the rest: the transaction is tried again with savepoints, halving
 /// until the row is found (or the server names it), and the row goes to the stream `_dead/<store>` with the reason.
 ///
-/// **While the server works on one transaction, the next is encoded**, if a whole batch waits. A batch is at most `batch_events` events; two are in memory.
+/// **While the server works on one transaction, the next is encoded**, if a whole batch waits. A batch is at most `batch_events` events, and fewer where they
+/// are large: it grows from 64 after each start, doubling, while its rows stay below 4 MiB. Two are in memory.
 ///
 /// **A backlog does not wait for the database's disk**: a transaction behind which another one follows at once commits without waiting for its
 /// flush (`synchronous_commit = off`, for it alone), but one a second and the last one. If the server crashes, PostgreSQL forgets the last transactions whole, position and
@@ -65,6 +66,7 @@ private:
     Result<void> make_tables();
     Result<void> claim();
     Result<void> begin();
+    std::string begin_sql() const;
     CommitNo first_commit_after(CommitNo stored);
 
     Result<RowChunk> read_chunk(CommitNo after, const StreamPlaces& places);
@@ -72,12 +74,12 @@ private:
     Result<void> write(RowChunk& chunk);
     Result<void> write_once(RowChunk& chunk, bool careful);
     Result<void> see_what_others_wrote(RowChunk& chunk);
-    Result<void> write_rows(const PostgresTarget& target, std::string_view text, const std::function<void()>& meanwhile);
+    Result<void> write_rows(const PostgresTarget& target, std::string_view text, const std::string& opening, const std::function<void()>& meanwhile);
     Result<void> write_rows_again(const PostgresTarget& target, std::string_view text);
     Result<void> write_carefully(RowChunk& chunk, const RowChunk::Piece& piece);
     void tell(const RowChunk& chunk);
     Result<StreamPlaces> stored_places();
-    Result<void> check_owner(const PostgresConnection::Rows& rows) const;
+    Result<void> check_owner(const PostgresConnection::Rows& rows);
 
     Result<void> make_partitions(const RowChunk& chunk);
     Result<void> maintain();
@@ -95,6 +97,7 @@ private:
     bool surprised_ = false;  ///< the connection broke while in use, and a new one has been tried at once
     StreamPlaces places_;            ///< what the database has
     std::optional<RowChunk> ahead_;  ///< encoded while the server was at work on the one before; it goes on from there
+    std::size_t batch_events_;       ///< of the next batch, at most
     bool unflushed_ = false;         ///< a crash of the server may take back some of what has been committed
     CommitNo kept_{};                ///< position that the log knows
     Duration kept_at_{0}, maintained_at_{0};  ///< monotonic

@@ -294,3 +294,19 @@ TEST_CASE("postgres: two that begin at once make the tables once (advisory lock)
     CHECK(rig.one("SELECT count(*) FROM weir.events") == "10");
     CHECK(rig.one("SELECT string_agg(version::text, ',') FROM weir.migrations") == "1");
 }
+
+TEST_CASE("postgres: large events are written in small batches, so that a backlog of them takes no more memory than one of small ones") {
+    Rig rig;
+    rig.setup.options.batch_events = 1000;
+    const std::string large(100'000, 'x');
+    for (int i = 0; i < 300; ++i) rig.rows.append("pools", {{.id = "l" + std::to_string(i), .data = R"({"t":")" + large + "\"}"}});
+    rig.run();
+    CHECK(rig.one("SELECT count(*) FROM weir.events") == "300");
+    // 64 of them are 6.4 MB already; from then on 4 MiB at most are 41.
+    CHECK(rig.rows.counted("weir_store_transactions_total") >= 1 + (300 - 64) / 42);
+    rig.rows.fill("small", 3000, 100);
+    const auto before = rig.rows.counted("weir_store_transactions_total");
+    rig.run();
+    CHECK(rig.one("SELECT count(*) FROM weir.events WHERE stream = 'small'") == "3000");
+    CHECK(rig.rows.counted("weir_store_transactions_total") - before <= 8);  // 64 and more, doubling
+}

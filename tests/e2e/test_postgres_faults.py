@@ -25,6 +25,7 @@ url = "{url}"
 batch_events = 50
 backoff_first = "20ms"
 backoff_cap = "200ms"
+timeout = "{timeout}"
 {more}
 """
 WRONG = "s3cr3t-wr0ng"
@@ -53,8 +54,8 @@ def serve(weir):
     """A weir with a store, and what it and the process list show is searched for passwords when the test ends."""
     started = []
 
-    def start(url, more="", password=PASSWORD, **env):
-        w = weir(CONFIG.format(url=url, more=more), name=f"weir{len(started)}", env={**({"DB_PASSWORD": password} if password else {}), **env})
+    def start(url, more="", password=PASSWORD, timeout="5s", **env):
+        w = weir(CONFIG.format(url=url, more=more, timeout=timeout), name=f"weir{len(started)}", env={**({"DB_PASSWORD": password} if password else {}), **env})
         started.append(w)
         return w
 
@@ -139,13 +140,13 @@ def test_a_value_of_another_type_is_a_dead_letter_with_the_reason_and_a_missing_
 
 
 def test_a_statement_that_takes_too_long_is_ended_and_tried_again(postgres, serve):
-    w = serve(postgres.url(), 'timeout = "300ms"')
+    w = serve(postgres.url(), timeout="300ms")
     push(w, 0, 10)
     same(w, postgres)
     postgres.sql("CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN PERFORM pg_sleep(60); RETURN NEW; END$$;"
                  "CREATE TRIGGER slow BEFORE INSERT ON weir.events FOR EACH ROW EXECUTE FUNCTION slow()")
     push(w, 10, 10)
-    says(w, "canceling statement due to statement timeout", "raise the store's timeout")
+    says(w, "canceling statement due to statement timeout", "if it is only slow, raise the store's timeout")
     postgres.sql("DROP TRIGGER slow ON weir.events")
     same(w, postgres)
 
