@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Weir's PostgreSQL store beside what people write by hand, on a PostgreSQL 15 of the bench's own with fsync on. Prints tables as Markdown.
 
-    WEIR_BINARY=build/weir bench/postgres.py generic  [--events 100000] [--rounds 9] [--batch 1000]
-                                             mapped   [--events 50000] [--rounds 9]
+    WEIR_BINARY=build/weir bench/postgres.py generic  [--events 100000] [--rounds 9] [--batch 5000]
+                                             mapped   [--events 50000] [--rounds 9] [--batch 5000]
                                              latency  [--rate 5000] [--seconds 20]
                                              backlog  [--events 3600000]
                                              grafana  [--events 10000000]
@@ -10,7 +10,8 @@
 
 Ratios are of interleaved rounds: in each the hand-written way runs before and after weir, and weir is divided by the mean of the two; the one divided by
 the other is the control (A/A), which says what two runs of the same differ by. Where the control spreads by more than 5 % nothing is claimed.
-weir's time is the server's own: from the store's start in the database to the commit of its last row."""
+weir's time is the server's own: from the store's start in the database to the commit of its last row. CPU is what the processes have used: of the
+server's one for this connection, and of weir; it says what a busy machine hides."""
 import argparse
 import http.client
 import io
@@ -77,6 +78,15 @@ def resident(weir):
     return [int(line.split()[1]) * 1024 for name in ("VmRSS", "VmHWM") for line in text.splitlines() if line.startswith(name)]
 
 
+def cpu(pid):
+    """Seconds of CPU of a process so far."""
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+CPU = {"server, weir": [], "weir": [], "server, by hand": []}  # microseconds a row, of each run
+
+
 def by_weir(postgres, filled, folder, stream, count, table, more=""):
     """Rows a second of a weir that works off a log, and its memory: soon after its start, and at its highest."""
     shutil.copytree(filled / "data", folder / "data")
@@ -86,6 +96,9 @@ def by_weir(postgres, filled, folder, stream, count, table, more=""):
     until(lambda: state(weir)["rows"] >= count, "all rows are there", 7200)
     highest = resident(weir)[1]
     assert state(weir)["dead_letters"] == 0
+    backend = postgres.one("SELECT pid FROM pg_stat_activity WHERE application_name = 'weir warehouse'")
+    CPU["server, weir"].append(1e6 * cpu(backend) / count)
+    CPU["weir"].append(1e6 * cpu(weir.process.pid) / count)
     weir.stop()
     shutil.rmtree(folder)
     seconds = postgres.one(f"SELECT extract(epoch FROM (SELECT max(pg_xact_commit_timestamp(xmin)) FROM {table}) - taken) FROM weir.stores")
@@ -97,7 +110,10 @@ def timed(postgres, work, rows):
         begin = time.monotonic()
         work(cursor)
         connection.commit()
-        return rows / (time.monotonic() - begin)
+        took = time.monotonic() - begin
+        if rows > SINGLE:
+            CPU["server, by hand"].append(1e6 * cpu(connection.get_backend_pid()) / rows)
+        return rows / took
 
 
 def copied(text, into):
@@ -114,6 +130,13 @@ def show_ratio(title, weir, before, after, goal):
     quiet = max(abs(c - 1) for c in control) <= 0.05
     print(f"| {title} | {statistics.median(weir):,.0f} | {statistics.median(before + after):,.0f} | {spread(ratios)} | {spread(control)} | {goal} | "
           f"{'yes' if quiet and statistics.median(ratios) >= goal else 'no' if quiet else 'the control spreads: nothing is claimed'} |")
+
+
+def show_cpu():
+    print("\n| CPU, microseconds a row | median | all runs |\n|---|---|---|")
+    for name, used in CPU.items():
+        print(f"| {name} | {statistics.median(used):.2f} | {min(used):.2f} to {max(used):.2f} |")
+    print(f"\nThe server spends {statistics.median(CPU['server, by hand']) / statistics.median(CPU['server, weir']):.2f} of what it spends for weir on the same rows by hand.")
 
 
 HEAD = "| | weir, rows/s | by hand, rows/s | ratio | control A/A | goal | met |\n|---|---|---|---|---|---|---|"
@@ -156,6 +179,7 @@ def generic(postgres, root, options):
     show_ratio("generic table, beside one COPY", weir, before, after, 0.7)
     ratios = [w / s for w, s in zip(weir, single)]
     print(f"| generic table, beside an INSERT and a commit a row (psycopg2) | {statistics.median(weir):,.0f} | {statistics.median(single):,.0f} | {spread(ratios)} | | 18 | {'yes' if min(ratios) >= 18 else 'no'} |")
+    show_cpu()
 
 
 def mapped(postgres, root, options):
@@ -191,6 +215,7 @@ def mapped(postgres, root, options):
         print(n, round(weir[-1]), round(before[-1]), round(after[-1]), file=sys.stderr)
     print(f"{options.events:,} records, half of them new, {options.batch:,} a transaction, {options.rounds} rounds\n\n{HEAD}")
     show_ratio("mapped table, beside COPY and ON CONFLICT by hand", weir, before, after, 0.85)
+    show_cpu()
 
 
 def latency(postgres, root, options):
@@ -287,7 +312,7 @@ def main():
     arguments.add_argument("mode", choices=modes)
     arguments.add_argument("--events", type=int)
     arguments.add_argument("--rounds", type=int, default=9)
-    arguments.add_argument("--batch", type=int, default=1000, help="batch_events")
+    arguments.add_argument("--batch", type=int, default=5000, help="batch_events")
     arguments.add_argument("--rate", type=int, default=5000)
     arguments.add_argument("--seconds", type=float, default=20)
     options = arguments.parse_args()

@@ -79,7 +79,7 @@ struct StoreOptions {
     std::map<std::string, Secret> headers;  ///< webhook
     Secret token;                           ///< webhook: sent as `Authorization: Bearer`
 
-    std::uint32_t batch_events = 1000;                           ///< rows a transaction, events a request; at most
+    std::uint32_t batch_events = 5000;                           ///< rows a transaction, events a request; at most
     Duration timeout = 30s;                                      ///< for one write
     Duration backoff_first = 1s, backoff_cap = 60s;              ///< between tries after a failure
     std::string tls_ca_file;                                     ///< empty: the system's
