@@ -461,6 +461,21 @@ void Hub::deliver(Audience& audience, const Batch& batch, std::size_t i) {
     append(audience, payload_head, payload_rest, compressed);
 }
 
+void Hub::append_shared_frame(std::string& out, const Subscription& subscription, std::string_view payload) {
+    auto compressed = net::Compressed::no;
+    if (subscription.deflated && payload.size() >= kDeflateBytesMin) {
+        if (!deflater_) deflater_ = std::make_unique<net::Deflater>();
+        compressed_.clear();
+        if (deflater_->deflate(payload, compressed_)) {
+            compressed = net::Compressed::yes;
+            payload = compressed_;
+        }
+    }
+    char header[10];
+    out.append(header, net::write_frame_header(header, subscription.cbor ? net::Opcode::binary : net::Opcode::text, payload.size(), compressed));
+    out += payload;
+}
+
 /// Puts a frame into the ring: its payload is `head` and `rest` behind one another.
 void Hub::append(Audience& audience, std::string_view head, std::string_view rest, net::Compressed compressed) {
     const Subscription& subscription = audience.subscription;

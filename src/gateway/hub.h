@@ -210,6 +210,8 @@ private:
     }
     void deliver(HubStream& stream, const Batch& batch, std::size_t i);
     void deliver(Audience& audience, const Batch& batch, std::size_t i);
+    /// A frame of a group: of one session, so compressed where it is written.
+    void append_shared_frame(std::string& out, const Subscription& subscription, std::string_view payload);
     void append(Audience& audience, std::string_view head, std::string_view rest, net::Compressed compressed);
     void keep_oldest(Audience& audience);
     void tell_gap(HubStream& stream, Seq to);

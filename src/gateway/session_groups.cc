@@ -5,7 +5,6 @@
 #include "gateway/dialects/analytics_messages.h"
 #include "gateway/hub.h"
 #include "gateway/session_cold.h"
-#include "net/websocket_codec.h"
 
 namespace weir {
 namespace {
@@ -68,8 +67,9 @@ bool Session::acknowledge(const Subscription& subscription, const Since::Positio
     Shared* shared = shared_of(subscription);
     if (!shared || !subscription.acknowledged) return false;
     auto& sent = shared->sent;
-    for (const auto& [stream, position] : positions) {
-        const auto at = std::find_if(sent.begin(), sent.end(), [&](const auto& one) { return one.seq == position.seq && one.epoch == position.epoch && one.stream->name == stream; });
+    for (const auto& [name, position] : positions) {
+        const HubStream* stream = hub_.stream(name);
+        const auto at = !stream ? sent.end() : std::find_if(sent.begin(), sent.end(), [&, p = position](const auto& one) { return one.seq == p.seq && one.stream == stream && one.epoch == p.epoch; });
         if (at == sent.end()) continue;  // done already, or never sent to this member
         // With it goes what could not be sent behind it: of that the client does not know.
         const auto end = std::find_if(at + 1, sent.end(), [](const auto& one) { return one.told; });
@@ -105,12 +105,12 @@ bool Session::write_group(Shared& shared) {
             payload += *at->event.text;
             if (payload.size() > hub_.options().max_message_size) {
                 // Nobody can be sent it: it is dropped, and done with.
-            } else if (subscription.cbor) {
-                binary.clear();
-                append_cbor(binary, *Json::parse(payload));
-                net::append_frame(frames, net::Opcode::binary, binary);
             } else {
-                net::append_frame(frames, net::Opcode::text, payload);
+                if (subscription.cbor) {
+                    binary.clear();
+                    append_cbor(binary, *Json::parse(payload));
+                }
+                hub_.append_shared_frame(frames, subscription, subscription.cbor ? binary : payload);
             }
             sizes.push_back(frames.size() - before);
         }
@@ -124,6 +124,7 @@ bool Session::write_group(Shared& shared) {
                 count_drop(*stream, 1, Drop::too_large);
             } else {
                 ++stream->counts.delivered;
+                ++hub_.spliced_;
                 ++delivered_;
             }
             if (subscription.acknowledged && (size > 0 || !shared.sent.empty())) shared.sent.push_back({stream, event.epoch, event.seq, size > 0});

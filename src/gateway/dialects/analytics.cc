@@ -396,9 +396,10 @@ private:
                 if (!parsed.ok()) return Refusal{GatewayError::bad_delivery, parsed.error().message};
                 policy = *parsed;
             } else if (name == "group") {
-                if (!value.is_string() || value.as_string().empty() || value.as_string().size() > kGroupBytesMax)
-                    return Refusal{GatewayError::bad_group, "`group` is a text of 1 to 128 bytes"};
-                wanted.group = value.as_string();
+                const auto is_control = [](unsigned char c) { return c < 0x20; };
+                wanted.group = value.is_string() ? value.as_string() : std::string();
+                if (wanted.group.empty() || wanted.group.size() > kGroupBytesMax || std::any_of(wanted.group.begin(), wanted.group.end(), is_control))
+                    return Refusal{GatewayError::bad_group, "`group` is a text of 1 to 128 bytes without control characters"};
             } else if (name == "ack") {
                 if (!value.is_boolean()) return Refusal{GatewayError::bad_group, "`ack` is true or false"};
                 wanted.acknowledged = value.as_boolean();
