@@ -10,7 +10,8 @@
 namespace weir {
 namespace {
 
-constexpr Duration kTick = 200ms;  ///< between two commits of positions: what a killed weir hands out again is what was acknowledged since
+constexpr Duration kTick = 200ms;     ///< between two commits of positions: what a killed weir hands out again is what was acknowledged since
+constexpr Duration kIdleTick = 60s;   ///< while nothing happens
 
 }  // namespace
 
@@ -57,7 +58,8 @@ bool GroupHome::take() {
 
 void GroupHome::join(const Joining& joining, const Groups::Begins& begins) {
     Running& running = running_[joining.name];
-    if (running.number == 0) {
+    const bool is_new = running.number == 0;
+    if (is_new) {
         running.number = next_number_++;
         running.type = joining.type;
         running.streams = joining.streams;
@@ -73,7 +75,12 @@ void GroupHome::join(const Joining& joining, const Groups::Begins& begins) {
     }
     running.group.join(joining.member);
     running.members[joining.member] = {joining.at, joining.session, hub_.reactor().now()};
-    if (!timer_.armed()) timer_.start(kTick);
+    if (is_new) {
+        // Its begin is in the log before much has come: a weir that is killed right now knows of the group.
+        note(joining.name, running);
+        save();
+    }
+    hurry();
     go_on(joining.name, running);
 }
 
@@ -85,6 +92,7 @@ void GroupHome::leave(const std::string& name, Group::Member member) {
     if (running.members.empty()) {
         // The next who comes begins at the first event that nobody has acknowledged.
         note(name, running);
+        hurry();
         running_.erase(at);
     } else {
         std::map<Group::Member, std::vector<GroupDelivery>> handed;
@@ -101,6 +109,7 @@ void GroupHome::acknowledge(const std::string& name, Group::Member member, std::
     Running& running = at->second;
     if (running.group.acknowledge(member, count) == 0) return;
     running.changed = true;
+    hurry();
     running.members.at(member).progress = hub_.reactor().now();
     go_on(name, running);
 }
@@ -108,7 +117,7 @@ void GroupHome::acknowledge(const std::string& name, Group::Member member, std::
 void GroupHome::remove(const std::string& name) {
     if (running_.contains(name)) return;  // it has come into being anew meanwhile
     unsaved_[name] = std::nullopt;
-    if (!timer_.armed()) timer_.start(kTick);
+    hurry();
 }
 
 // Reading.
@@ -164,7 +173,8 @@ void GroupHome::go_on(const std::string& name, Running& running) {
             at += step->frames[i].size;
         }
         tell([this, name, number, step, events] { arrived(name, number, *step, *events); });
-    });  // a full pool is asked again by the tick
+    });
+    if (!running.in_flight) hurry();  // the pool is full: the tick asks again
 }
 
 void GroupHome::arrived(const std::string& name, std::uint64_t number, HistoryStep& step, std::vector<GroupEvent>& events) {
@@ -188,6 +198,7 @@ void GroupHome::arrived(const std::string& name, std::uint64_t number, HistorySt
         part.next = next;
         running.changed = true;
     }
+    hurry();
     send(running, handed);
     go_on(name, running);
 }
@@ -241,16 +252,33 @@ void GroupHome::note(const std::string& name, Running& running) {
     if (auto value = groups_.reached(name, positions(running), running.noted)) unsaved_[name] = std::move(value);
 }
 
+/// Something is to be committed, or asked again.
+void GroupHome::hurry() {
+    if (std::exchange(soon_, true)) return;
+    timer_.start(kTick);
+}
+
 void GroupHome::tick() {
+    soon_ = false;
+    bool full = false;
     const Timestamp now = hub_.clock().now();
     for (auto& [name, running] : running_) {
         // One in use says so in the log now and then, so that it is not taken for an old one.
         if (running.changed || now - running.noted > hub_.options().group_keep / 4) note(name, running);
         watch_bound(running);
+        full = full || is_full(running);
         go_on(name, running);
     }
     save();
-    if (!running_.empty() || !unsaved_.empty() || answer_) timer_.start(kTick);
+    if (full || !unsaved_.empty() || answer_) hurry();
+    else if (!soon_ && !running_.empty()) timer_.start(kIdleTick);
+}
+
+Commit GroupHome::commit_of(const Unsaved& unsaved) {
+    Commit commit;
+    commit.reader = Groups::kReader;
+    for (const auto& [name, value] : unsaved) commit.state.push_back({name, value ? std::optional(value->text) : std::nullopt});
+    return commit;
 }
 
 void GroupHome::save() {
@@ -261,13 +289,14 @@ void GroupHome::save() {
         if (!answer->empty()) {
             if (warnings_.admit(hub_.reactor().now().count())) diag::warn("gateway: positions of groups were not committed: " + *answer + "; tried again");
             for (auto& [name, value] : saving_) unsaved_.try_emplace(name, std::move(value));
+        } else {
+            for (const auto& [name, value] : saving_)
+                if (value) groups_.committed(name, value->begins);
         }
         saving_.clear();
     }
     if (unsaved_.empty()) return;
-    Commit commit;
-    commit.reader = Groups::kReader;
-    for (const auto& [name, value] : unsaved_) commit.state.push_back({name, value});
+    Commit commit = commit_of(unsaved_);
     // It may come after the gateway has gone.
     const auto answer = std::make_shared<Guarded<std::optional<std::string>>>();
     if (!hub_.log().try_submit(commit, [answer](const Result<Committed>& done) { answer->with([&](auto& held) { held = done.ok() ? std::string() : done.error().message; }); })) return;
@@ -280,10 +309,7 @@ void GroupHome::save_all() {
         if (running.changed) note(name, running);
     for (auto& [name, value] : saving_) unsaved_.try_emplace(name, std::move(value));
     if (unsaved_.empty()) return;
-    Commit commit;
-    commit.reader = Groups::kReader;
-    for (auto& [name, value] : unsaved_) commit.state.push_back({name, std::move(value)});
-    const auto done = hub_.log().commit(std::move(commit));
+    const auto done = hub_.log().commit(commit_of(unsaved_));
     if (!done.ok()) diag::warn("gateway: positions of groups were not committed: " + done.error().message + "; what was acknowledged last comes again");
     unsaved_.clear();
 }

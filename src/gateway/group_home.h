@@ -72,6 +72,7 @@ public:
     void save_all();
 
 private:
+    using Unsaved = std::map<std::string, std::optional<Groups::Saved>>;  ///< nullopt: the group is no more
     struct Reading;
     struct Member {
         GroupHome* at;
@@ -110,7 +111,9 @@ private:
     void watch_bound(Running& running);
     Groups::Begins positions(const Running& running) const;
     void note(const std::string& name, Running& running);
+    void hurry();
     void tick();
+    static Commit commit_of(const Unsaved& unsaved);
     void save();
 
     Hub& hub_;
@@ -118,11 +121,11 @@ private:
     Guarded<std::vector<std::function<void()>>> told_;
     net::Signal signal_;
     net::Timer timer_;
+    bool soon_ = false;  ///< the timer is set for the next tick
     std::map<std::string, Running> running_;
     std::uint64_t next_number_ = 1;
 
     // On their way to the log.
-    using Unsaved = std::map<std::string, std::optional<std::string>>;
     Unsaved unsaved_, saving_;
     std::shared_ptr<Guarded<std::optional<std::string>>> answer_;  ///< of the commit that is under way: an empty text is good
     diag::RateLimiter warnings_{60'000'000};

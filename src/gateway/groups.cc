@@ -38,6 +38,7 @@ Result<std::unique_ptr<Groups>> Groups::open(Log& log, const GatewayOptions& opt
         record.subscription = *subscription;
         record.used = Timestamp::from_micros(used->as_integer().value_or(0));
         record.begins.insert(positions->begin(), positions->end());
+        record.committed = record.begins;
     }
     groups->records_.with([&](Records& held) { held = std::move(records); });
     return groups;
@@ -53,7 +54,7 @@ Groups::Entry Groups::enter(const std::string& name, const std::string& subscrip
         auto at = records.find(name);
         if (at == records.end()) {
             if (records.size() >= options_.groups_max) return {GatewayError::too_many_groups, {}};
-            at = records.emplace(name, Record{subscription, std::move(begins), 0, now}).first;
+            at = records.emplace(name, Record{subscription, std::move(begins), {}, 0, now}).first;
         } else if (at->second.subscription != subscription) {
             return {GatewayError::group_differs, {}};
         }
@@ -72,13 +73,21 @@ void Groups::leave(const std::string& name, Timestamp now) {
     });
 }
 
-std::optional<std::string> Groups::reached(const std::string& name, const Begins& positions, Timestamp now) {
-    return records_.with([&](Records& records) -> std::optional<std::string> {
+std::optional<Groups::Saved> Groups::reached(const std::string& name, const Begins& positions, Timestamp now) {
+    return records_.with([&](Records& records) -> std::optional<Saved> {
         const auto at = records.find(name);
         if (at == records.end()) return std::nullopt;
         for (const auto& [stream, begin] : positions) at->second.begins.insert_or_assign(stream, begin);
         at->second.used = now;
-        return printed(at->second.subscription, at->second.begins, now);
+        auto text = printed(at->second.subscription, at->second.begins, now);
+        if (!text) return std::nullopt;
+        return Saved{*std::move(text), at->second.begins};
+    });
+}
+
+void Groups::committed(const std::string& name, const Begins& begins) {
+    records_.with([&](Records& records) {
+        if (const auto at = records.find(name); at != records.end()) at->second.committed = begins;
     });
 }
 
@@ -112,7 +121,7 @@ std::vector<Groups::Shown> Groups::list() const {
         std::vector<Shown> shown;
         for (const auto& [name, record] : records) {
             Shown& one = shown.emplace_back(Shown{name, record.subscription, record.members, {}, record.used});
-            for (const auto& [stream, begin] : record.begins)
+            for (const auto& [stream, begin] : record.committed)
                 if (const auto* position = std::get_if<Since::Position>(&begin)) one.positions.emplace(stream, *position);
         }
         return shown;

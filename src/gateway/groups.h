@@ -45,8 +45,14 @@ public:
     Entry enter(const std::string& name, const std::string& subscription, Begins begins, Timestamp now);
     void leave(const std::string& name, Timestamp now);
 
-    /// The group has come so far. Answers what the log is to keep under its name.
-    std::optional<std::string> reached(const std::string& name, const Begins& positions, Timestamp now);
+    struct Saved {
+        std::string text;  ///< what the log is to keep under the group's name
+        Begins begins;
+    };
+    /// The group has come so far. nullopt while it has not found its begin.
+    std::optional<Saved> reached(const std::string& name, const Begins& positions, Timestamp now);
+    /// The log has kept it.
+    void committed(const std::string& name, const Begins& begins);
     /// Groups without a member for gateway.group_keep are no more. Answers their names: their keys go.
     std::vector<std::string> forget_old(Timestamp now);
     /// The same for one that is named. False: it has members.
@@ -55,7 +61,7 @@ public:
     struct Shown {
         std::string name, subscription;
         std::size_t members;
-        Since::Positions positions;
+        Since::Positions positions;  ///< committed
         Timestamp used;
     };
     std::vector<Shown> list() const;
@@ -64,6 +70,7 @@ private:
     struct Record {
         std::string subscription;
         Begins begins;
+        Begins committed;
         std::size_t members = 0;
         Timestamp used;
     };
