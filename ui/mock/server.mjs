@@ -180,6 +180,8 @@ export async function startMock({ port = 0, interval = 4000, token = null, zone 
     }
     if (message.type !== "subscribe") return send(session, { type: "error", data: { error: "Unknown message type" } });
     const { type, stream, since } = message.data;
+    if (stream === "spc.characteristics" && faults.empty && control.definitions.size === 0)
+      return send(session, { type: "error", data: { error: "Unknown stream", code: "unknown_stream", detail: `\`${stream}\`` }, subscription_id: message.subscription_id });
     const subscription = { id: message.subscription_id, type, streams: stream === undefined ? null : [stream].flat() };
     session.subscriptions.set(subscription.id, subscription);
     const heads = Object.keys(history.streams).filter((name) => wants(subscription, "events", name)).map((name) => [name, { epoch: history.epoch, seq: history.head(name, sentTo) }]);

@@ -41,6 +41,8 @@ export const spark_span = 3 * 3_600_000;
 const spark_points = 90;
 export const windows_most = 48;
 const feeds_every = 5_000;
+/** How soon it is looked again for the stream of definitions, where there is none. */
+const definitions_every = 5_000;
 const status_every = 10_000;
 const token_name = "weir.token";
 
@@ -132,13 +134,7 @@ export class Dashboard {
     setInterval(() => void this.loadFeeds(), feeds_every);
     setInterval(() => void this.loadStatus(), status_every);
     void this.loadAll();
-    // What is defined while the page is open is told by the stream of definitions.
-    this.client.subscribe({
-      type: "events",
-      stream: "spc.characteristics",
-      onSubscribed: () => void this.control.reload(),
-      onEvent: ({ body }) => body["event_type"] === "characteristic" && this.control.learn(body["payload"] as Characteristic),
-    });
+    this.followDefinitions();
     void this.control.start();
   }
 
@@ -256,6 +252,20 @@ export class Dashboard {
   }
 
   // How it comes to know
+
+  /** What is defined while the page is open is told by the stream of definitions, which is not there before the first one. */
+  private followDefinitions(): void {
+    const followed = this.client.subscribe({
+      type: "events",
+      stream: "spc.characteristics",
+      onSubscribed: () => void this.control.reload(),
+      onEvent: ({ body }) => body["event_type"] === "characteristic" && this.control.learn(body["payload"] as Characteristic),
+      onError: () => {
+        followed.end();
+        setTimeout(() => this.followDefinitions(), definitions_every);
+      },
+    });
+  }
 
   private async loadAll(): Promise<void> {
     await Promise.all([this.loadStatus(), this.loadFeeds(), this.loadWindowInfos()]);

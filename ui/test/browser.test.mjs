@@ -463,6 +463,9 @@ if (!foreign) {
     await field(bare, "Number").fill("5");
     await bare.click(".make button[type=submit]");
     await bare.waitForSelector('.control[data-live="true"]');
+    // The stream of definitions is there only now: what others define is learnt all the same.
+    own.control.create({ id: 6, name: "Somebody else's", chart: "i_mr" });
+    await bare.waitForSelector('select.characteristic option[value="6"]', { state: "attached" });
     await close(bare);
     const page = await open({ width: 390, height: 2400, colorScheme: "dark" });
     await page.waitForSelector('.control[data-live="true"]');
