@@ -254,7 +254,8 @@ function options(frame: HTMLElement, tip: HTMLElement, shown: Shown): uPlot.Opti
       { stroke: line, width: 1.25, points: { show: false } },
     ],
     hooks: {
-      drawClear: [zones],
+      // Over the grid: its lines would hide a centre line at a round number.
+      drawAxes: [zones],
       draw: [marks],
       setCursor: [point],
       ready: [
