@@ -37,6 +37,8 @@ std::string_view nearest_spelling(std::string_view word, std::span<const std::st
     std::string_view best;
     std::size_t least = std::max<std::size_t>(2, word.size() / 3) + 1;
     for (const std::string& candidate : candidates) {
+        // At least as many changes as the lengths differ by: most candidates need no looking at.
+        if (std::max(word.size(), candidate.size()) - std::min(word.size(), candidate.size()) >= least) continue;
         const std::size_t d = distance(word, candidate);
         if (d < least && d < std::max(word.size(), candidate.size())) {
             least = d;

@@ -6,8 +6,8 @@ std::vector<ConfigChange> changes(const Config& from, const Config& to) {
     std::map<std::string, ConfigChange> found;
     for (const Option& option : option_table()) {
         std::map<std::string, const void*> before, after;
-        option.section->each(from.options, [&](const Parts& names, const void* owner) { before[path_of(option.path, names)] = owner; });
-        option.section->each(to.options, [&](const Parts& names, const void* owner) { after[path_of(option.path, names)] = owner; });
+        option.section->each(from.options, [&](const Parts& names, const void* owner) { before[path_of(option.parts, names)] = owner; });
+        option.section->each(to.options, [&](const Parts& names, const void* owner) { after[path_of(option.parts, names)] = owner; });
         for (const auto& [path, owner] : before) {
             const auto other = after.find(path);
             // A section that came or went: each of its options did.

@@ -108,7 +108,7 @@ private:
 
     void set(const Match& at, const Value& value, const std::string& origin) {
         const Option& option = *at.option;
-        const std::string path = path_of(option.path, at.names);
+        const std::string path = path_of(option.parts, at.names);
         if (!names_allowed(at, origin)) return;
         std::string detail;
         void* owner = option.section->locate(config_.options, at.names);
@@ -132,7 +132,7 @@ private:
         path.back().resize(path.back().size() - suffix.size());
         const Match at = match(path);
         if (!at.option || !at.option->secret) return false;
-        const std::string name = path_of(at.option->path, at.names);
+        const std::string name = path_of(at.option->parts, at.names);
         if (const auto other = config_.origins.find(name); other != config_.origins.end() && same_place(other->second, origin)) {
             fail(origin, name + "_file and " + name + " (" + other->second + ") both give it; allowed: one of them");
             return true;
@@ -321,7 +321,7 @@ private:
         }
         Value value = from_text(text);
         value.bare_seconds = option.alias_unit == Unit::seconds;
-        for (const Parts& names : places) set({&option, false, false, pattern_parts(option.path), names}, value, name);
+        for (const Parts& names : places) set({&option, false, false, option.parts, names}, value, name);
     }
 
     void read_environment() {

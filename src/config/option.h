@@ -18,6 +18,8 @@ namespace weir {
 enum class When : std::uint8_t { reload, restart };  ///< takes effect on SIGHUP, or needs a restart
 enum class Unit : std::uint8_t { none, seconds };    ///< of a bare number in an environment variable
 
+std::vector<std::string> pattern_parts(std::string_view pattern);
+
 /// Where a struct lives: `gateway`, `feeds.*` (a table by name), `feeds.*.sources.#` (an array of tables).
 /// `names` are what stands for each `*` and `#`, in order.
 struct Section {
@@ -31,6 +33,7 @@ struct Section {
 
 struct Option {
     std::string path;  ///< pattern: `feeds.*.interval`
+    std::vector<std::string> parts;  ///< the same apart: reading a file compares every name in it with every row
     const Section* section = nullptr;
     std::string name;                 ///< last part of the path
     std::string alias;                ///< environment name of a source document
@@ -287,6 +290,7 @@ class Row {
 public:
     Row(std::string path, T Owner::*member) : member_(member) {
         option_.path = std::move(path);
+        option_.parts = pattern_parts(option_.path);
         option_.section = &section_of<Owner>();
         option_.name = option_.path.substr(option_.path.rfind('.') + 1);
         option_.secret = std::is_same_v<T, Secret> || std::is_same_v<T, std::map<std::string, Secret>>;
@@ -360,13 +364,12 @@ const std::vector<const Section*>& sections();
 
 /// `feeds."my pools".sources[0].url` from and to its parts (`#` parts are numbers).
 std::string path_text(std::span<const std::string> parts, const std::vector<std::string>& pattern);
-std::vector<std::string> pattern_parts(std::string_view pattern);
 /// `[feeds.*]`, `[[feeds.*.sources]]`
 std::string heading(const Section& section);
 /// The `kind` of the section that `owner` is, as a word; empty where it has none.
 std::string kind_of(const Section& section, const void* owner);
-/// The concrete path of `option` where `names` stand for its `*` and `#`.
-std::string path_of(const std::string& pattern, std::span<const std::string> names);
+/// The concrete path where `names` stand for the `*` and `#` of a pattern (Option::parts).
+std::string path_of(const std::vector<std::string>& pattern, std::span<const std::string> names);
 
 /// Rules between options; errors stop the start, notes are printed. In validate.cc.
 void validate(const Config& config, std::vector<std::string>& errors, std::vector<std::string>& notes);

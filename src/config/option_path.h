@@ -5,7 +5,7 @@
 #include "config/option.h"
 
 /// Paths that somebody wrote (`feeds`, `pools`, `interval`) against the patterns of the option table (`feeds.*.interval`). For src/config
-/// only. Thread: any. Cost: a walk over the table.
+/// only. Thread: any. Cost: a walk over the rows of one section.
 namespace weir {
 
 using Parts = std::vector<std::string>;

@@ -118,7 +118,7 @@ std::string check_report(const Config& config, const Clock& clock) {
     };
     for (const Option& option : option_table()) {
         option.section->each(config.options, [&](const std::vector<std::string>& names, const void* owner) {
-            const std::string path = path_of(option.path, names);
+            const std::string path = path_of(option.parts, names);
             const auto origin = config.origins.find(path);
             const std::string value = option.print(owner);
             if (!option.applies_to(kind_of(*option.section, owner))) return;
@@ -150,9 +150,9 @@ std::string check_report(const Config& config, const Clock& clock) {
     for (const auto& [name, feed] : config.options.feeds)
         for (std::size_t i = 0; i < feed.sources.size(); ++i)
             if (feed.sources[i].schedule)
-                schedule(path_of("feeds.*.sources.#.schedule", std::vector<std::string>{name, std::to_string(i)}), *feed.sources[i].schedule);
+                schedule(path_of(pattern_parts("feeds.*.sources.#.schedule"), std::vector<std::string>{name, std::to_string(i)}), *feed.sources[i].schedule);
     for (const auto& [name, window] : config.options.windows)
-        if (window.schedule) schedule(path_of("windows.*.schedule", std::vector<std::string>{name}), *window.schedule);
+        if (window.schedule) schedule(path_of(pattern_parts("windows.*.schedule"), std::vector<std::string>{name}), *window.schedule);
     if (!config.notes.empty()) out += "\n";
     for (const std::string& note : config.notes) out += "note: " + note + "\n";
     return out;

@@ -203,16 +203,15 @@ std::string kind_of(const Section& section, const void* owner) {
     return {};
 }
 
-std::string path_of(const std::string& pattern, std::span<const std::string> names) {
-    const std::vector<std::string> shape = pattern_parts(pattern);
-    std::vector<std::string> parts = shape;
+std::string path_of(const std::vector<std::string>& pattern, std::span<const std::string> names) {
+    std::vector<std::string> parts = pattern;
     std::size_t next = 0;
     for (std::string& part : parts) {
         if (part != "*" && part != "#") continue;
         WEIR_ASSERT(next < names.size());
         part = names[next++];
     }
-    return path_text(parts, shape);
+    return path_text(parts, pattern);
 }
 
 }  // namespace weir

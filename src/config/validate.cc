@@ -68,7 +68,7 @@ private:
         for (const Option& option : option_table()) {
             if (option.kinds.empty()) continue;
             option.section->each(options_, [&](const Names& names, const void* owner) {
-                const std::string path = path_of(option.path, names);
+                const std::string path = path_of(option.parts, names);
                 const std::string kind = kind_of(*option.section, owner);
                 if (!config_.origins.contains(path) || option.applies_to(kind)) return;
                 std::string kinds;
