@@ -62,7 +62,7 @@ struct Script {
                 continue;
             }
             step.what = Step::What::event;
-            step.stream = GatewayWorld::streams[static_cast<unsigned char>(line[1]) % std::size(GatewayWorld::streams)];
+            step.stream = GatewayWorld::streams[static_cast<unsigned>(line[1] - '0') % std::size(GatewayWorld::streams)];
             step.type = line.substr(a + 1, std::min<std::size_t>(b - a - 1, 255));
             step.key = line.substr(b + 1, std::min<std::size_t>(c - b - 1, 255));
             step.text = data->text();

@@ -26,7 +26,7 @@ namespace weir::fuzz {
 /// It lives for some hundred inputs, and each must leave it as it found it; that is one of the properties.
 class GatewayWorld final : private net::HttpHandler {
 public:
-    static constexpr const char* streams[] = {"events", "alerts", "metrics", "spc"};
+    static constexpr const char* streams[] = {"events", "alerts", "metrics", "spc", "notices"};
     static constexpr const char* every_token = "every-token";    ///< may do everything
     static constexpr const char* bounded_token = "bounded-token";  ///< sees a part of `events` and `spc`, may publish
     static constexpr const char* blind_token = "blind-token";    ///< sees no stream that there is
