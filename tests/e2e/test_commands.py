@@ -122,6 +122,14 @@ def test_a_url_that_is_none_is_a_misuse():
     assert "9x" in run("replay", "--serve", "127.0.0.1:0", "--every", "9x", ROOT / "demo" / "ssd7-5s.csv.gz", code=2).stderr
 
 
+def test_bench_ingest_begins_at_a_feeds_socket():
+    """A reading's whole way, from the WebSocket that a feed taps to a subscriber: every one arrives once."""
+    found = json.loads(run("bench", "ingest", "--from-feed", "--connections", "2", "--rate", "200", "--seconds", "0.5", "--warm-up", "0.1", "--json").stdout)
+    assert (found["from"], found["events"], found["deliveries"]) == ("feed", 100, 200)
+    assert (found["requests"], found["missing"], found["duplicates"]) == (0, 0, 0)
+    assert "--url" in run("bench", "ingest", "--from-feed", "--url", "ws://127.0.0.1:1", code=2).stderr
+
+
 def test_simulated_messages_repeat_with_their_seed():
     arguments = ("simulate", "line", "--keys", "bore", "--from", "2026-02-17T00:00:00Z", "--for", "5min", "--every", "5s", "--seed", "7")
     first = run(*arguments).stdout

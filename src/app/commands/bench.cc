@@ -29,7 +29,7 @@ int run_bench(int argc, char** argv) {
     CLI::App& idle_app = *app.add_subcommand("idle", "Memory of the server a subscriber to which nothing is sent");
     log.declare(log_app);
     fanout.declare(fanout_app);
-    ingest.declare(ingest_app);
+    ingest.declare_ingest(ingest_app);
     idle.declare_idle(idle_app);
     if (const auto code = parse_arguments(app, argc, argv)) return *code;
 

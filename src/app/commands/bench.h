@@ -34,6 +34,7 @@ struct BenchFanout {
     std::string url;          ///< of a server that runs already; empty: an own one
     std::string path = "/feed/bench";
     std::string publish_url;  ///< where events go; empty: the stream `bench` of the server
+    bool from_feed = false;   ///< instead: the own server has a feed that taps a WebSocket of the bench
     std::string token;
     int server_pid = 0;
     Durability durability = Durability::process;
@@ -41,7 +42,8 @@ struct BenchFanout {
     std::vector<std::string> set;  ///< options of the own server: `gateway.duty=3`
     bool json = false;
 
-    void declare(CLI::App& app);       ///< for `fanout` and `ingest`
+    void declare(CLI::App& app);       ///< for `fanout`
+    void declare_ingest(CLI::App& app);
     void declare_idle(CLI::App& app);
     int run();   ///< an ExitCode
     int idle();  ///< an ExitCode

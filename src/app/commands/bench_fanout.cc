@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "app/commands/bench.h"
+#include "app/commands/bench_feed.h"
 #include "app/commands/bench_publisher.h"
 #include "app/commands/bench_server.h"
 #include "app/commands/bench_subscribers.h"
@@ -19,11 +20,12 @@ namespace {
 
 constexpr Duration patience = 10s;  // without a further delivery or connection, then that was all
 
-std::string config_of(const BenchFanout& bench) {
+std::string config_of(const BenchFanout& bench, const BenchFeed* feed) {
     std::string config = "[log]\npath = \"@FOLDER@/data\"\ndurability = \"";
     config += bench.durability == Durability::full ? "full" : "process";
     config += "\"\n[gateway]\nenable_rate_limiting = false\nmax_connections = " + std::to_string(bench.load.connections + 16);
-    return config + "\n[streams.bench]\n";
+    if (!feed) return config + "\n[streams.bench]\n";
+    return config + "\n[feeds.bench]\n[[feeds.bench.sources]]\nkind = \"websocket\"\nurl = \"" + feed->url() + "\"\n";
 }
 
 /// The server of a bench: its own, or the one that was named.
@@ -33,13 +35,13 @@ struct Target {
     pid_t pid = 0;
 };
 
-Result<Target> target_of(const BenchFanout& bench) {
+Result<Target> target_of(const BenchFanout& bench, const BenchFeed* feed = nullptr) {
     Target target;
     if (bench.url.empty()) {
         WEIR_TRY(auto folder, ScratchFolder::make(bench.folder));
         std::vector<std::string> arguments;
         for (const auto& one : bench.set) arguments.insert(arguments.end(), {"--set", one});
-        WEIR_TRY(auto server, BenchServer::start(std::move(folder), config_of(bench), arguments));
+        WEIR_TRY(auto server, BenchServer::start(std::move(folder), config_of(bench, feed), arguments));
         target.own.emplace(std::move(server));
         target.http = target.own->address();
         target.websocket = "ws" + target.http.substr(4);
@@ -127,6 +129,11 @@ void BenchFanout::declare(CLI::App& app) {
         ->default_str("process");
 }
 
+void BenchFanout::declare_ingest(CLI::App& app) {
+    declare(app);
+    app.add_flag("--from-feed", from_feed, "Readings come from a WebSocket that a feed of the own server taps, instead of by HTTP")->excludes("--url")->excludes("--publish-url")->excludes("--ahead");
+}
+
 void BenchFanout::declare_idle(CLI::App& app) {
     app.add_option("--connections", load.connections, "WebSocket subscribers")->capture_default_str()->check(CLI::Range(1, 1'000'000));
     app.add_option("--processes", load.processes, "Processes that the subscribers are spread over")->capture_default_str()->check(CLI::Range(1, 1000));
@@ -152,9 +159,16 @@ int BenchFanout::run() {
     const std::uint32_t connections = load.connections, good_ones = load.good();
     // First of all, while there is one thread.
     BenchSubscribers subscribers(load);
-    auto target = target_of(*this);
-    if (!target.ok()) return report(target.error());
     const SystemClock clock;
+    std::unique_ptr<BenchFeed> feed;
+    if (from_feed) {
+        auto made = BenchFeed::make({.message_bytes = size, .rate = rate}, clock);
+        if (!made.ok()) return report(made.error());
+        feed = *std::move(made);
+    }
+    auto target = target_of(*this, feed.get());
+    if (!target.ok()) return report(target.error());
+    if (feed) feed->start();
     net::HttpClient client;
     const std::uint64_t head = head_of(*this, *target, client);
     const double resident = target->pid ? process_resident_bytes(target->pid) : 0;
@@ -162,18 +176,22 @@ int BenchFanout::run() {
     if (!connect_all(clock, subscribers, connections)) return not_connected(subscribers, connections);
     const double session_bytes = target->pid ? (process_resident_bytes(target->pid) - resident) / connections : 0;
 
-    BenchPublisher publisher({.url = publish_url.empty() ? target->http + "/api/v1/streams/bench/events" : publish_url,
-                              .token = token, .message_bytes = size, .rate = rate, .ahead_max = ahead,
-                              .received = [&] { return subscribers.delivered() / good_ones; }}, clock);
+    std::optional<BenchPublisher> by_http;
+    if (!feed) {
+        by_http.emplace(BenchPublisher::Options{.url = publish_url.empty() ? target->http + "/api/v1/streams/bench/events" : publish_url,
+                                                .token = token, .message_bytes = size, .rate = rate, .ahead_max = ahead,
+                                                 .received = [&] { return subscribers.delivered() / good_ones; }}, clock);
+    }
+    BenchProducer& publisher = feed ? static_cast<BenchProducer&>(*feed) : *by_http;
     const auto delivered_all = [&] { return reach(clock, publisher.acknowledged() * good_ones, [&] { return subscribers.delivered(); }); };
-    bool good = publisher.publish(std::max<std::uint64_t>(1, static_cast<std::uint64_t>(rate * warm_up)), BenchPublisher::Measured::no, bench_interrupted);
+    bool good = publisher.publish(std::max<std::uint64_t>(1, static_cast<std::uint64_t>(rate * warm_up)), BenchProducer::Measured::no, bench_interrupted);
     good = good && delivered_all();
     const std::uint64_t warm = publisher.acknowledged(), warm_requests = publisher.requests(), warm_delivered = subscribers.delivered();
     const auto sends = good ? sends_of(*this, *target, client) : std::nullopt;
     const double cpu = target->pid ? process_cpu_ns(target->pid) : 0, load_cpu = subscribers.cpu_ns();
     const double resident_before = target->pid ? process_resident_bytes(target->pid) : 0;
     const Duration start = clock.monotonic();
-    good = good && publisher.publish(std::max<std::uint64_t>(1, static_cast<std::uint64_t>(rate * seconds)), BenchPublisher::Measured::yes, bench_interrupted);
+    good = good && publisher.publish(std::max<std::uint64_t>(1, static_cast<std::uint64_t>(rate * seconds)), BenchProducer::Measured::yes, bench_interrupted);
     const bool all = good && delivered_all();
     const double took = static_cast<double>((clock.monotonic() - start).count()) / 1e6;
     const double server_cpu = target->pid ? process_cpu_ns(target->pid) - cpu : 0, subscribers_cpu = subscribers.cpu_ns() - load_cpu;
@@ -194,7 +212,7 @@ int BenchFanout::run() {
     if (json) {
         std::string out;
         JsonWriter writer(out);
-        writer.object().member("bench", "fanout").member("connections", connections).member("rate", rate).member("size", size).member("events", events);
+        writer.object().member("bench", "fanout").member("from", from_feed ? "feed" : "http").member("connections", connections).member("rate", rate).member("size", size).member("events", events);
         writer.member("requests", requests).member("refusals", publisher.refusals()).member("seconds", took).member("deliveries", deliveries);
         writer.member("deliveries_per_second", deliveries / took).member("p50_ms", latency.quantile_ms(0.5)).member("p99_ms", latency.quantile_ms(0.99));
         writer.member("p999_ms", latency.quantile_ms(0.999)).member("missing", total.missing).member("duplicates", total.duplicates).member("lost", total.lost.load());
@@ -203,7 +221,7 @@ int BenchFanout::run() {
         writer.member("subscribers_cores", subscribers_cpu / took / 1e9).member("bytes_per_session", session_bytes).member("machine", machine_line()).end();
         std::printf("%s\n", out.c_str());
     } else {
-        std::printf("fanout: %u subscribers x %.4g events/s of %zu bytes, %llu events in %llu requests, %.1f s\n", connections, rate, size,
+        std::printf("%s: %u subscribers x %.4g events/s of %zu bytes, %llu events in %llu requests, %.1f s\n", from_feed ? "from a feed's socket" : "fanout", connections, rate, size,
                     static_cast<unsigned long long>(events), static_cast<unsigned long long>(requests), took);
         std::printf("  %.0f deliveries/s; from when it was due: p50 %.2f ms, p99 %.2f ms, p99.9 %.2f ms\n", deliveries / took, latency.quantile_ms(0.5),
                     latency.quantile_ms(0.99), latency.quantile_ms(0.999));

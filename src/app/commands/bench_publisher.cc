@@ -15,10 +15,15 @@ constexpr std::size_t data_bytes = std::string_view("{\"due_us\":100000000000,\"
 
 }  // namespace
 
-BenchPublisher::BenchPublisher(Options options, const Clock& clock)
-    : options_(std::move(options)), clock_(clock), run_("bench-" + std::to_string(clock.now().micros()) + "-" + std::to_string(::getpid()) + "-") {
-    if (options_.message_bytes > added_bytes + data_bytes) pad_.assign(options_.message_bytes - added_bytes - data_bytes, 'x');
+std::string bench_padding(std::size_t message_bytes) {
+    return std::string(message_bytes > added_bytes + data_bytes ? message_bytes - added_bytes - data_bytes : 0, 'x');
 }
+
+BenchPublisher::BenchPublisher(Options options, const Clock& clock)
+    : options_(std::move(options)),
+      clock_(clock),
+      run_("bench-" + std::to_string(clock.now().micros()) + "-" + std::to_string(::getpid()) + "-"),
+      pad_(bench_padding(options_.message_bytes)) {}
 
 bool BenchPublisher::publish(std::uint64_t events, Measured measured, const std::atomic<bool>& interrupted) {
     const Duration start = clock_.monotonic();

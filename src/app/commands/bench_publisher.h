@@ -6,15 +6,18 @@
 #include <string>
 #include <vector>
 
+#include "app/commands/bench_producer.h"
 #include "base/clock.h"
 #include "net/http_client.h"
 
 namespace weir {
 
-/// Sends events to a weir by HTTP at a steady rate. Each carries the moment when it should have been sent, so that whatever holds up the
-/// sender, the server or the network is in the latency. While `under_way_max` requests wait for their answers, events that fall due gather
-/// and leave together in the next one. What is refused for a while (429, 503) is sent again.
-class BenchPublisher {
+/// Padding for an event's data of `due_us` and `pad`, so that what a subscriber of the broadcast dialect gets for it has `message_bytes`.
+std::string bench_padding(std::size_t message_bytes);
+
+/// Sends events to a weir by HTTP. While `under_way_max` requests wait for their answers, events that fall due gather and leave together in
+/// the next one. What is refused for a while (429, 503) is sent again.
+class BenchPublisher final : public BenchProducer {
 public:
     struct Options {
         std::string url;    ///< of the POST
@@ -29,14 +32,11 @@ public:
     };
     BenchPublisher(Options options, const Clock& clock);
 
-    enum class Measured : bool { no, yes };
-    /// Sends `events` and waits until all are acknowledged. False for a lasting refusal; `problem` says which.
-    bool publish(std::uint64_t events, Measured measured, const std::atomic<bool>& interrupted);
-
-    std::uint64_t acknowledged() const { return acknowledged_; }
-    std::uint64_t requests() const { return requests_; }
-    std::uint64_t refusals() const { return refusals_; }
-    const std::string& problem() const { return problem_; }
+    bool publish(std::uint64_t events, Measured measured, const std::atomic<bool>& interrupted) override;
+    std::uint64_t acknowledged() const override { return acknowledged_; }
+    std::uint64_t requests() const override { return requests_; }
+    std::uint64_t refusals() const override { return refusals_; }
+    const std::string& problem() const override { return problem_; }
 
 private:
     void send(std::string body);
@@ -45,8 +45,8 @@ private:
     const Options options_;
     const Clock& clock_;
     const std::string run_;  ///< makes the ids of this run its own
+    const std::string pad_;
     std::uint64_t next_id_ = 0, sent_ = 0;
-    std::string pad_;
 
     std::mutex mutex_;
     std::condition_variable changed_;
