@@ -1,7 +1,7 @@
 // T11: events a second that the log acknowledges after fsync, in groups, beside SQLite with a row an event and a unique index
 // over ids, which is what people write first. Both in one run, rounds interleaved (A, B, A again as the control).
 //
-//   log_append_bench [--rounds 9] [--events 200000] [--group 1000] [--ids counted|random] [--folder /tmp]
+//   log_append_bench [--rounds 9] [--events 200000] [--group 1000] [--ids counted|random] [--folder /tmp] [--peer no]
 #include <sqlite3.h>
 
 #include <cstdio>
@@ -20,6 +20,7 @@ namespace {
 struct Options {
     std::size_t rounds = 9, events = 200'000, group = 1000;
     bool random_ids = false;
+    bool with_peer = true;  // without: for a profiler
     std::string folder = "/tmp";
 };
 
@@ -120,10 +121,11 @@ double row_per_event(const Options& options, const Input& input) {
     };
     must(sqlite3_open(file.c_str(), &db));
     must(sqlite3_exec(db, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
-                          "CREATE TABLE event (seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, type TEXT, key TEXT, source TEXT, time INTEGER, ingested INTEGER, data TEXT)",
+                          "CREATE TABLE event (seq INTEGER PRIMARY KEY, stream TEXT NOT NULL, id TEXT NOT NULL, type TEXT, key TEXT, source TEXT, time INTEGER, ingested INTEGER, data TEXT, "
+                          "UNIQUE (stream, id))",
                       nullptr, nullptr, nullptr));
     sqlite3_stmt* insert = nullptr;
-    must(sqlite3_prepare_v2(db, "INSERT INTO event (id, type, key, source, time, ingested, data) VALUES (?,'reading',?,'push',?,?,?) ON CONFLICT DO NOTHING", -1, &insert, nullptr));
+    must(sqlite3_prepare_v2(db, "INSERT INTO event (stream, id, type, key, source, time, ingested, data) VALUES ('bench',?,'reading',?,'push',?,?,?) ON CONFLICT DO NOTHING", -1, &insert, nullptr));
     const auto start = std::chrono::steady_clock::now();
     for (std::size_t i = 0; i < input.ids.size(); i += options.group) {
         must(sqlite3_exec(db, "BEGIN IMMEDIATE", nullptr, nullptr, nullptr));
@@ -163,12 +165,13 @@ int main(int argc, char** argv) {
         if (name == "--group") options.group = number();
         if (name == "--ids") options.random_ids = std::string_view(argv[i + 1]) == "random";
         if (name == "--folder") options.folder = argv[i + 1];
+        if (name == "--peer") options.with_peer = std::string_view(argv[i + 1]) != "no";
     }
     std::vector<double> logs, rows, ratios, controls, milliseconds;
     for (std::size_t round = 0; round < options.rounds; ++round) {
         const Input input(options.events, round + 1, options.random_ids);
         const Measured a = through_the_log(options, input);
-        const double b = row_per_event(options, input);
+        const double b = options.with_peer ? row_per_event(options, input) : 1;
         const Measured again = through_the_log(options, input);
         logs.push_back(a.rate);
         rows.push_back(b);
