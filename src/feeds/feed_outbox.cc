@@ -34,12 +34,13 @@ FeedOutbox::~FeedOutbox() {
 
 void FeedOutbox::send(EventList events, Notes notes, std::optional<Timestamp> at) {
     if (++number_ <= setup_.there_already) return;
-    UnderWay one{number_, {}, events.text_bytes() + 256, true};
+    UnderWay one{number_, {}, events.text_bytes() + 256, false};
     one.commit.appends.push_back({setup_.stream, std::move(events), std::move(notes)});
     one.commit.at = at;
     count(one);
     bytes_ += one.bytes;
     under_way_.push_back(std::move(one));
+    wait(under_way_.back());
     hand_over();
 }
 
@@ -51,9 +52,18 @@ void FeedOutbox::count(UnderWay& one) const {
     one.commit.expected_position = CommitNo{one.number - 1};
 }
 
+void FeedOutbox::wait(UnderWay& one) {
+    waiting_count_ += !one.waiting;
+    one.waiting = true;
+}
+
 /// Hands the log what waits, in order, as far as it takes it.
 void FeedOutbox::hand_over() {
-    for (auto& one : under_way_) {
+    // Sought from the end, where what is new waits: before it stand thousands that a recording has with the log.
+    std::size_t first = under_way_.size();
+    for (std::size_t left = waiting_count_; left > 0;) left -= under_way_[--first].waiting;
+    for (; first < under_way_.size(); ++first) {
+        UnderWay& one = under_way_[first];
         if (!one.waiting) continue;
         Commit copy = one.commit;
         const bool taken = setup_.log->try_submit(copy, [answers = answers_, number = one.number](Result<Committed> result) {
@@ -65,6 +75,7 @@ void FeedOutbox::hand_over() {
             break;
         }
         one.waiting = false;
+        --waiting_count_;
     }
     press_back();
 }
@@ -89,11 +100,11 @@ void FeedOutbox::take_answers() {
         if (answer.result.ok()) {
             owner_.on_appended(*answer.result);
         } else if (answer.result.error().code == "stale_position" && !stopping_) {
-            one->waiting = true;
+            wait(*one);
             retry_timer_.start(retry_spacing);
             continue;
         } else if (answer.result.error().code == "disk_full" || answer.result.error().code == "io_error") {
-            one->waiting = true;
+            wait(*one);
             retry_timer_.start(retry_spacing);
             if (admit_line())
                 diag::error("feed " + setup_.feed + ": the log could not write (" + answer.result.error().message + "); tried again in 1s, nothing is lost");
@@ -105,12 +116,13 @@ void FeedOutbox::take_answers() {
                 // Its place in the count is kept without it.
                 one->commit = {};
                 count(*one);
-                one->waiting = true;
+                wait(*one);
                 retry_timer_.start(Duration(0));
                 continue;
             }
         }
         bytes_ -= one->bytes;
+        waiting_count_ -= one->waiting;
         under_way_.erase(one);
     }
     press_back();

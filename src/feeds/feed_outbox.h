@@ -61,6 +61,7 @@ private:
         std::size_t bytes;
         bool waiting;   ///< not with the log: refused for now, or to be tried again
     };
+    void wait(UnderWay& one);
     void count(UnderWay& one) const;
     void hand_over();
     void press_back();
@@ -70,7 +71,7 @@ private:
     const Setup setup_;
     Owner& owner_;
     std::deque<UnderWay> under_way_;
-    std::size_t bytes_ = 0;
+    std::size_t bytes_ = 0, waiting_count_ = 0;
     std::uint64_t number_ = 0;
     bool is_full_ = false, stopping_ = false;
     diag::RateLimiter lines_{1'000'000};
