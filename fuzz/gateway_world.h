@@ -13,6 +13,8 @@
 #include "fuzz.h"
 #include "gateway/auth/authenticator.h"
 #include "gateway/dialects/dialects.h"
+#include "gateway/groups.h"
+#include "gateway/group_home.h"
 #include "gateway/hub.h"
 #include "memory_log.h"
 #include "net/http_server.h"
@@ -33,8 +35,8 @@ public:
 
     GatewayWorld()
         : clock(Timestamp::from_seconds(1'770'000'000)), reactor(clock), log({std::begin(streams), std::end(streams)}, clock.now()), options_(make_options()), directory_(table(), {}, {}), pool_(1, 64),
-          resume_(*net::SigningKey::from_secret("0123456789abcdef0123456789abcdef")), authenticator_(std::move(*Authenticator::make(options_, clock))),
-          hub({reactor, log, clock, pool_, directory_, options_, sessions_, resume_, *authenticator_}, 1), dialects_{make_analytics_dialect(hub), make_spc_dialect(hub), make_broadcast_dialect(hub, "events", {})},
+          resume_(*net::SigningKey::from_secret("0123456789abcdef0123456789abcdef")), authenticator_(std::move(*Authenticator::make(options_, clock))), groups_(std::move(*Groups::open(log, options_))),
+          hub({reactor, log, clock, pool_, directory_, options_, sessions_, resume_, *authenticator_, *groups_}, 1), dialects_{make_analytics_dialect(hub), make_spc_dialect(hub), make_broadcast_dialect(hub, "events", {})},
           server_(reactor, server_options(), *this) {}
     ~GatewayWorld() {
         hang_up();
@@ -106,6 +108,15 @@ public:
         return std::exchange(heard_, {});
     }
 
+    /// Groups outlive their members, but not an input.
+    void forget_groups() {
+        for (const auto& group : groups_->list()) {
+            FUZZ_CHECK(group.members == 0 && groups_->forget(group.name), group.name);
+            groups_->home(group.name).tell([this, name = group.name] { groups_->home(name).remove(name); });
+        }
+        settle();
+    }
+
     ManualClock clock;
     net::Reactor reactor;
     MemoryLog log;
@@ -116,6 +127,7 @@ private:
     ReaderPool pool_;
     ResumeTokens resume_;
     std::unique_ptr<Authenticator> authenticator_;
+    std::unique_ptr<Groups> groups_;
     std::atomic<std::size_t> sessions_{0};
 
 public:
