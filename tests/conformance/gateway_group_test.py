@@ -337,7 +337,7 @@ class Bound(GroupCase):
         stuck = await self.member(server, acknowledges="later")
         await self.has_members(server, 2)
         await self.append(server, range(2000))
-        await self.until(lambda: server.metric("weir_gateway_group_unacknowledged") >= 100, "the bound")
+        await self.until(lambda: server.metric("weir_gateway_group_unacknowledged") >= 60, "the bound")
         most = 0
         while not stuck.socket.closed:
             most = max(most, await self.aside(server.metric, "weir_gateway_group_unacknowledged"))
