@@ -107,7 +107,7 @@ Result<void> Server::Parts::start_processors() {
     // The past was not interrupted by the start of an import. A feed tells its stream itself, with the time since when.
     options.announce_restart = mode == Mode::live;
     // Five minutes of the log are a few readings in a history, and a snapshot after each few, with two syncs, was all that an import did.
-    if (mode == Mode::history) options.snapshot_interval = 24h;
+    if (mode == Mode::history) options.snapshot_interval = 3h;
     options.told_by_feeds = feed_streams(config.options.feeds);
     runner = std::make_unique<Runner>(*log, clock, metrics, status, options);
     if (const auto streams = feed_streams(config.options.feeds); !streams.empty()) runner->add(std::make_unique<FeedStatusProcessor>(streams));

@@ -262,7 +262,8 @@ class Survival(DeliveryCase):
             while alive:
                 try:
                     await c.connect(server.port)
-                except (OSError, websockets.InvalidHandshake, asyncio.TimeoutError):
+                # A server that ends at this moment may also say so between the handshake and the first message.
+                except (OSError, websockets.InvalidHandshake, websockets.ConnectionClosed, asyncio.TimeoutError):
                     await asyncio.sleep(0.01)
                     continue
                 await c.run()
