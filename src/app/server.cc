@@ -237,16 +237,16 @@ bool Server::caught_up() {
 std::vector<std::pair<std::string, std::string>> Server::status(std::string_view prefix) const { return parts_->status.read(prefix); }
 
 void Server::reload(Config config) {
-    const auto is_taken = [](const std::string& path) {
-        const bool url = path == "gateway.jwt.jwks_url" || path == "gateway.jwt.jwks_ca_file";
-        return (path.starts_with("gateway.tokens.") || path.starts_with("gateway.jwt.")) && !url;
-    };
-    for (const ConfigChange& change : changes(parts_->config, config))
-        if (!parts_->gateway || !is_taken(change.path)) diag::warn(change.path + " has changed; it takes effect at the next start");
+    const auto is_token = [](const std::string& path) { return path.starts_with("gateway.tokens."); };  // they come and go
+    for (const ConfigChange& change : changes(parts_->config, config)) {
+        if (change.needs_restart && !(parts_->gateway && is_token(change.path))) diag::warn(change.path + " has changed; it takes effect at the next start");
+        else diag::info(change.path + " has changed");
+    }
+    take_reloadable(parts_->config, config);
+    diag::set_level(parts_->config.options.diag.level);
     if (!parts_->gateway) return;
-    for (const Error& error : parts_->gateway->reload(config.options.gateway)) diag::error("gateway: " + error.message);
     parts_->config.options.gateway.tokens = config.options.gateway.tokens;
-    parts_->config.options.gateway.jwt = config.options.gateway.jwt;
+    for (const Error& error : parts_->gateway->reload(parts_->config.options.gateway)) diag::error("gateway: " + error.message);
 }
 
 void Server::stop() {

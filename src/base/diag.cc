@@ -77,6 +77,11 @@ void configure(const Options& options) {
     current_level.store(options.level, std::memory_order_relaxed);
 }
 
+void set_level(Level level) {
+    state().logger->set_level(to_spdlog(level));
+    current_level.store(level, std::memory_order_relaxed);
+}
+
 bool enabled(Level level) noexcept { return level >= current_level.load(std::memory_order_relaxed); }
 
 void write(Level level, std::string_view message) {

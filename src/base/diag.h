@@ -16,7 +16,10 @@ struct Options {
     std::string file;  ///< empty: stderr
 };
 
+/// At the start, before there are other threads.
 void configure(const Options& options);
+/// Thread: any.
+void set_level(Level level);
 
 bool enabled(Level level) noexcept;
 void write(Level level, std::string_view message);

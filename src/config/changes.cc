@@ -24,4 +24,15 @@ std::vector<ConfigChange> changes(const Config& from, const Config& to) {
     return all;
 }
 
+void take_reloadable(Config& running, const Config& fresh) {
+    for (const Option& option : option_table()) {
+        if (option.when != When::reload) continue;
+        option.section->each(running.options, [&](const Parts& names, const void*) {
+            option.section->each(fresh.options, [&](const Parts& other, const void* from) {
+                if (other == names) option.assign(option.section->locate(running.options, names), from);
+            });
+        });
+    }
+}
+
 }  // namespace weir

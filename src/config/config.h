@@ -73,6 +73,8 @@ struct ConfigChange {
     bool operator==(const ConfigChange&) const = default;
 };
 std::vector<ConfigChange> changes(const Config& from, const Config& to);
+/// Takes over what takes effect at once, in the sections that both have: `running` is what is in force then.
+void take_reloadable(Config& running, const Config& fresh);
 
 /// docs/configuration.md and examples/all-options.toml, printed from the option table.
 std::string print_reference();

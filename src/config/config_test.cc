@@ -329,6 +329,19 @@ TEST_CASE("config: a reload knows what changed, and what needs a restart") {
     CHECK(changes(before, after) == std::vector<ConfigChange>{{"gateway.ping_interval", false}, {"gateway.port", true}, {"gateway.tokens.a.hash", false}});
 }
 
+TEST_CASE("config: a reload takes over what takes effect at once, and leaves the rest as it runs") {
+    Config running = good("[gateway]\nport = 1\nping_interval = \"20s\"\n[gateway.tokens.a]\nhash = \"sha256:" + std::string(64, 'a') + "\"\n[diag]\nlevel = \"info\"\n");
+    const Config fresh = good("[gateway]\nport = 2\nping_interval = \"30s\"\nallowed_origins = [\"https://a.example\"]\n[gateway.tokens.b]\nhash = \"sha256:" + std::string(64, 'b') +
+                              "\"\n[diag]\nlevel = \"warn\"\n");
+    take_reloadable(running, fresh);
+    CHECK(running.options.gateway.port == 1);
+    CHECK(running.options.gateway.ping_interval == 30s);
+    CHECK(running.options.gateway.allowed_origins == std::vector<std::string>{"https://a.example"});
+    CHECK(running.options.diag.level == diag::Level::warn);
+    CHECK(running.options.gateway.tokens.contains("a"));  // a section that comes or goes is its owner's business
+    for (const ConfigChange& left : changes(running, fresh)) CHECK(left.needs_restart);
+}
+
 TEST_CASE("config: every option has a help, an allowed text and a default that it accepts itself") {
     std::set<std::string> paths, aliases;
     for (const Option& option : option_table()) {

@@ -52,6 +52,7 @@ struct Option {
     std::function<bool(void* owner, const Value& value, std::string& detail)> read;
     std::function<std::string(const void* owner)> print;  ///< as TOML; empty: unset; secrets as [secret]
     std::function<bool(const void* a, const void* b)> equal;
+    std::function<void(void* to, const void* from)> assign;
 
     bool applies_to(std::string_view kind) const {
         return kinds.empty() || std::find(kinds.begin(), kinds.end(), kind) != kinds.end();
@@ -338,6 +339,7 @@ public:
         option_.equal = [member = member_](const void* a, const void* b) {
             return static_cast<const Owner*>(a)->*member == static_cast<const Owner*>(b)->*member;
         };
+        option_.assign = [member = member_](void* to, const void* from) { static_cast<Owner*>(to)->*member = static_cast<const Owner*>(from)->*member; };
         return std::move(option_);
     }
 

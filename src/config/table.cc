@@ -63,13 +63,13 @@ std::vector<Option> log_rows() {
             .help("How far back a stream knows the ids of its events; a repeat within it is not appended again."),
         option("log.dedupe_ids", &LogOptions::dedupe_ids).range(0, 100'000'000)
             .help("How many ids a stream remembers at most, 16 bytes each."),
-        option("log.retention_age", &RetentionOptions::age).at_least(1min).zero("for ever").changes(When::reload)
+        option("log.retention_age", &RetentionOptions::age).at_least(1min).zero("for ever")
             .help("How long events stay. Whole blocks go, so a little more stays than asked for."),
-        option("log.retention_bytes", &RetentionOptions::bytes).bytes().at_least(64 * 1024).zero("no limit").changes(When::reload)
+        option("log.retention_bytes", &RetentionOptions::bytes).bytes().at_least(64 * 1024).zero("no limit")
             .help("How large a stream may grow before its oldest blocks go."),
-        option("log.retention_events", &RetentionOptions::events).at_least(1).zero("no limit").changes(When::reload)
+        option("log.retention_events", &RetentionOptions::events).at_least(1).zero("no limit")
             .help("How many events of a stream stay."),
-        option("log.retention_hard_bytes", &RetentionOptions::hard_bytes).bytes().at_least(64 * 1024).zero("waits for ever").changes(When::reload)
+        option("log.retention_hard_bytes", &RetentionOptions::hard_bytes).bytes().at_least(64 * 1024).zero("waits for ever")
             .help("Retention waits for processors and stores that are behind, up to this size of a stream; then it deletes, and tells each of them with a gap."),
         option("log.block_bytes", &LogOptions::block_bytes).bytes().range(4 * 1024, 512 * 1024)
             .help("Largest committed block."),
@@ -85,15 +85,15 @@ std::vector<Option> log_rows() {
 
         option("streams.*.type", &StreamOptions::type)
             .help("Which subscription type brings this stream. Unset: what its writer says; `data` for feeds and pushed events."),
-        option("streams.*.retention_age", &StreamOptions::retention_age).at_least(1min).zero("for ever").changes(When::reload)
+        option("streams.*.retention_age", &StreamOptions::retention_age).at_least(1min).zero("for ever")
             .help("Unset: `log.retention_age`."),
-        option("streams.*.retention_bytes", &StreamOptions::retention_bytes).bytes().at_least(64 * 1024).zero("no limit").changes(When::reload)
+        option("streams.*.retention_bytes", &StreamOptions::retention_bytes).bytes().at_least(64 * 1024).zero("no limit")
             .help("Unset: `log.retention_bytes`."),
-        option("streams.*.retention_events", &StreamOptions::retention_events).at_least(1).zero("no limit").changes(When::reload)
+        option("streams.*.retention_events", &StreamOptions::retention_events).at_least(1).zero("no limit")
             .help("Unset: `log.retention_events`."),
-        option("streams.*.retention_hard_bytes", &StreamOptions::retention_hard_bytes).bytes().at_least(64 * 1024).zero("waits for ever").changes(When::reload)
+        option("streams.*.retention_hard_bytes", &StreamOptions::retention_hard_bytes).bytes().at_least(64 * 1024).zero("waits for ever")
             .help("Unset: `log.retention_hard_bytes`."),
-        option("streams.*.label", &StreamOptions::label).changes(When::reload).help("What people see; empty: the stream's name."),
+        option("streams.*.label", &StreamOptions::label).help("What people see; empty: the stream's name."),
     };
 }
 
@@ -348,7 +348,7 @@ std::vector<Option> gateway_rows() {
             .help("On SIGTERM: how long sessions may take to end after 1001."),
         option("gateway.spc_timeout", &GatewayOptions::spc_timeout).range(1s, 24h).changes(When::reload)
             .help("In the spc dialect: a client that sent no message for this long is stale and closed."),
-        option("gateway.max_message_size", &GatewayOptions::max_message_size).bytes().env(from_004("MAX_MESSAGE_SIZE")).range(1024, 1ll << 30).changes(When::reload)
+        option("gateway.max_message_size", &GatewayOptions::max_message_size).bytes().env(from_004("MAX_MESSAGE_SIZE")).range(1024, 1ll << 30)
             .help("A larger message closes its session with 1009. weir sends none that is larger either."),
         option("gateway.compression", &GatewayOptions::compression).env(from_004("COMPRESSION")).help("permessage-deflate, if the client offers it."),
         option("gateway.session_queue_bytes", &GatewayOptions::session_queue_bytes).bytes().range(1024, 1ll << 30).changes(When::reload)
@@ -428,8 +428,8 @@ std::vector<Option> gateway_rows() {
 std::vector<Option> diag_rows() {
     return {
         option("diag.level", &diag::Options::level).changes(When::reload).help("Least level that is written."),
-        option("diag.format", &diag::Options::format).changes(When::reload).help("`text` for people, `json` for machines."),
-        option("diag.file", &diag::Options::file).changes(When::reload).help("Empty: standard error."),
+        option("diag.format", &diag::Options::format).help("`text` for people, `json` for machines."),
+        option("diag.file", &diag::Options::file).help("Empty: standard error."),
     };
 }
 

@@ -57,6 +57,16 @@ net::ServerOptions server_options(const GatewayOptions& options, const std::vect
     return server;
 }
 
+Result<std::vector<net::IpBlock>> read_proxies(const GatewayOptions& options) {
+    std::vector<net::IpBlock> proxies;
+    for (const auto& text : options.trusted_proxies) {
+        auto block = net::IpBlock::parse(text);
+        if (!block.ok()) return std::move(block).error().within("gateway.trusted_proxies");
+        proxies.push_back(*block);
+    }
+    return proxies;
+}
+
 const char* kind_name(WindowKind kind) {
     return kind == WindowKind::tumbling ? "tumbling" : kind == WindowKind::hopping ? "hopping" : "session";
 }
@@ -101,14 +111,13 @@ struct Gateway::Impl {
     /// One reactor thread and all that lives on it.
     struct Shard final : net::HttpHandler {
         Shard(Impl& g, std::uint64_t own_seed)
-            : gateway(g), seed(own_seed), reactor(g.parts.clock),
-              hub({reactor, g.parts.log, g.parts.clock, g.pool, g.directory, g.setup.options, g.sessions, *g.resume, *g.authenticator, *g.groups}, seed),
+            : gateway(g), seed(own_seed), options(g.setup.options), proxies(g.proxies), reactor(g.parts.clock),
+              hub({reactor, g.parts.log, g.parts.clock, g.pool, g.directory, options, g.sessions, *g.resume, *g.authenticator, *g.groups}, seed),
               analytics(make_analytics_dialect(hub)), spc(make_spc_dialect(hub)),
               doors(hub, *g.authenticator, [this](net::Connection& c, const Doors::Visitor& v, const IdentityPtr& who) { admit(c, v, who); }), sweep(reactor, [this] { on_sweep(); }), measure(reactor, [this] { on_measure(); }) {}
 
         Result<void> listen(bool first, std::shared_ptr<net::TlsServerContext> tls) {
-            const auto& options = gateway.setup.options;
-            server = std::make_unique<net::HttpServer>(reactor, server_options(options, gateway.proxies), *this, std::move(tls));
+            server = std::make_unique<net::HttpServer>(reactor, server_options(options, proxies), *this, std::move(tls));
             api = std::make_unique<Api>(Api::Parts{hub, gateway.pool, gateway.parts.status, gateway.parts.metrics, gateway.directory, gateway.windows,
                                                    options, gateway.setup.spc, gateway.setup.version, gateway.started, seed,
                                                    [this](auto done) { gateway.ask_all<HubCounts>(*this, [](Hub& h) { return h.counts(); }, std::move(done)); },
@@ -118,7 +127,7 @@ struct Gateway::Impl {
             address.host = options.host;
             address.port = first ? options.port : gateway.bound.port;
             net::ListenOptions listening;
-            if (gateway.setup.options.reactors != 1) listening.share = first ? net::ListenOptions::Share::first : net::ListenOptions::Share::more;
+            if (options.reactors != 1) listening.share = first ? net::ListenOptions::Share::first : net::ListenOptions::Share::more;
             WEIR_TRY(auto bound, server->listen(address, listening));
             if (first) gateway.bound = std::move(bound);
             if (first && !options.unix_socket.empty()) {
@@ -135,7 +144,6 @@ struct Gateway::Impl {
 
         /// The first shard tells the operator of the broadcasts, with the clients of all.
         void tell_broadcasts() {
-            const auto& options = gateway.setup.options;
             auto streams = options.broadcast;
             if (!options.broadcast_root().empty()) streams.try_emplace(std::string(options.broadcast_root()));
             for (const auto& [stream, texts] : streams)
@@ -195,6 +203,9 @@ struct Gateway::Impl {
 
         Impl& gateway;
         const std::uint64_t seed;  ///< another one for each: ids are made from it
+        // The reactor's own, so that a reload may change them on its thread.
+        GatewayOptions options;
+        std::vector<net::IpBlock> proxies;
         net::Reactor reactor;
         Hub hub;
         std::unique_ptr<Dialect> analytics, spc;
@@ -293,8 +304,9 @@ struct Gateway::Impl {
     net::ListenAddress bound;
     std::atomic<std::size_t> sessions{0};  ///< of all shards
     std::unique_ptr<Authenticator> authenticator;
-    std::vector<net::IpBlock> proxies;
+    std::vector<net::IpBlock> proxies;  ///< at the start, as `setup`; reactors have their own
     std::shared_ptr<net::TlsServerContext> tls;
+    Duration drain_timeout = setup.options.drain_timeout;
     Guarded<std::string> not_ready{std::string("starting")};
     std::vector<std::unique_ptr<Shard>> shards;
     bool running = false;
@@ -305,8 +317,8 @@ struct Gateway::Impl {
 void Gateway::Impl::Shard::on_request(net::HttpExchange& exchange) {
     const auto& request = exchange.request();
     const bool required = gateway.authenticator->required();
-    if (const auto list = request.header("X-Forwarded-For"); list && !gateway.setup.options.proxy_protocol && net::is_in(gateway.proxies, exchange.socket_peer().ip)) {
-        if (!exchange.set_client(net::forwarded_client(*list, exchange.socket_peer().ip, gateway.proxies))) {
+    if (const auto list = request.header("X-Forwarded-For"); list && !options.proxy_protocol && net::is_in(proxies, exchange.socket_peer().ip)) {
+        if (!exchange.set_client(net::forwarded_client(*list, exchange.socket_peer().ip, proxies))) {
             hub.count(GatewayError::address_at_capacity);
             audit(Audit::warning, {.what = "refused", .peer = exchange.peer().to_text(), .path = request.path, .detail = row(GatewayError::address_at_capacity).code});
             if (exchange.upgrade() != net::UpgradeCheck::good) return send_answer(exchange, error_answer(GatewayError::address_at_capacity));
@@ -314,7 +326,7 @@ void Gateway::Impl::Shard::on_request(net::HttpExchange& exchange) {
             return;
         }
     }
-    if (const auto error = check_access(request, gateway.setup.options, required)) {
+    if (const auto error = check_access(request, options, required)) {
         hub.count(*error);
         audit(Audit::warning, {.what = "refused", .peer = exchange.peer().to_text(), .path = request.path, .detail = row(*error).code});
         // A browser is told by close code why its socket may not stay (S4-21); anything else by status.
@@ -341,7 +353,6 @@ void Gateway::Impl::Shard::on_request(net::HttpExchange& exchange) {
 
 /// `who` is null where nobody has shown a right token; `wrong_token` where somebody has shown another.
 void Gateway::Impl::Shard::go_on(net::HttpExchange& exchange, const IdentityPtr& who, bool wrong_token) {
-    const auto& options = gateway.setup.options;
     std::string_view raw = exchange.request().path;
     if (!options.path_prefix.empty() && raw.starts_with(options.path_prefix)) raw.remove_prefix(options.path_prefix.size());
     if (raw.empty()) raw = "/";
@@ -353,7 +364,6 @@ void Gateway::Impl::Shard::go_on(net::HttpExchange& exchange, const IdentityPtr&
 }
 
 std::optional<std::pair<DialectKind, std::string>> Gateway::Impl::Shard::place_of(const std::string& path) const {
-    const auto& options = gateway.setup.options;
     using Place = std::pair<DialectKind, std::string>;
     if (path == options.spc_path) return Place(DialectKind::spc, "");
     if (path == "/stream") return Place(DialectKind::analytics, "");
@@ -368,7 +378,7 @@ Dialect& Gateway::Impl::Shard::dialect_of(DialectKind kind, const std::string& s
     if (kind == DialectKind::analytics) return *analytics;
     auto& dialect = broadcasts[stream];
     if (!dialect) {
-        const auto& texts = gateway.setup.options.broadcast;
+        const auto& texts = options.broadcast;
         const auto at = texts.find(stream);
         dialect = make_broadcast_dialect(hub, stream, at == texts.end() ? BroadcastOptions() : at->second);
     }
@@ -445,12 +455,7 @@ Result<std::unique_ptr<Gateway>> Gateway::start(const Parts& parts, Setup setup)
     if (!options.tls_cert_file.empty()) {
         WEIR_TRY(tls, net::TlsServerContext::load({.certificate_file = options.tls_cert_file, .key_file = options.tls_key_file}));
     }
-    std::vector<net::IpBlock> proxies;
-    for (const auto& text : options.trusted_proxies) {
-        auto block = net::IpBlock::parse(text);
-        if (!block.ok()) return std::move(block).error().within("gateway.trusted_proxies");
-        proxies.push_back(*block);
-    }
+    WEIR_TRY(auto proxies, read_proxies(options));
     WEIR_TRY(auto authenticator, Authenticator::make(options, parts.clock));
     auto impl = std::make_unique<Impl>(parts, std::move(setup));
     WEIR_TRY(impl->resume, ResumeTokens::open(parts.log));
@@ -490,7 +495,20 @@ std::vector<Error> Gateway::reload(const GatewayOptions& options) {
     // The files' names are those of the start; their content may be new.
     if (impl_->tls)
         if (auto result = impl_->tls->reload(); !result.ok()) errors.push_back(std::move(result).error().within("the certificate stays as it was"));
-    audit(Audit::note, {.what = "reloaded", .detail = errors.empty() ? "tokens, keys and certificate" : "not all of it"});
+    auto proxies = read_proxies(options);
+    if (auto enough = proxies.ok() ? check_descriptors(options) : Result<void>(std::move(proxies).error()); !enough.ok()) {
+        errors.push_back(std::move(enough).error().within("limits and timeouts stay as they were"));
+    } else {
+        impl_->drain_timeout = options.drain_timeout;
+        for (const auto& shard : impl_->shards)
+            (void)impl_->on(*shard, [&] {
+                shard->options = options;
+                shard->proxies = *proxies;
+                shard->server->set_options(server_options(shard->options, shard->proxies));
+                return true;
+            });
+    }
+    audit(Audit::note, {.what = "reloaded", .detail = errors.empty() ? "tokens, keys, certificate and limits" : "not all of it"});
     return errors;
 }
 
@@ -504,7 +522,7 @@ void Gateway::drain() {
             shard->server->drain(net::CloseCode::going_away, row(GatewayError::shutting_down).text);
             return true;
         });
-    const Duration deadline = impl_->parts.clock.monotonic() + impl_->setup.options.drain_timeout;
+    const Duration deadline = impl_->parts.clock.monotonic() + impl_->drain_timeout;
     std::mutex mutex;
     std::condition_variable never;
     while (impl_->parts.clock.monotonic() < deadline) {

@@ -61,7 +61,8 @@ public:
     /// What /readyz says: "" is ready, else why not.
     void ready(std::string why_not = {});
 
-    /// Reads tokens, keys and the certificate again (SIGHUP). No connection is dropped but those whose token is no longer there, or allows something else now: these
+    /// Reads tokens, keys and the certificate again, and takes over limits and timeouts, which hold for what happens next (SIGHUP). `options`: those in force, but for
+    /// what the option table says may change. No connection is dropped but those whose token is no longer there, or allows something else now: these
     /// are closed with 1008. What fails stays as it was, and is answered.
     std::vector<Error> reload(const GatewayOptions& options);
 

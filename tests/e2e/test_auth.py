@@ -566,6 +566,38 @@ def test_an_export_under_way_is_cut_when_its_token_no_longer_holds(weir):
     until(lambda: "auth_expired" in w.diagnostics(), "the audit line")
 
 
+def test_limits_origins_and_the_level_of_diagnostics_change_on_sighup(weir):
+    """What docs/configuration.md says of a reload: it holds for what happens next, nobody is dropped, and what needs a restart is named."""
+    w = weir(BASE + tokens(admin=ADMIN) + "[diag]\nlevel = \"info\"\n")
+
+    async def go():
+        async with connect(w, "/?token=admin-token") as stays:
+            text = w.config.read_text()
+            w.config.write_text(text.replace("[gateway]\n", '[gateway]\nmax_connections = 2\nallowed_origins = ["https://a.example"]\nrate_limit_per_minute = 3\nspc_path = "/other"\n'))
+            w.process.send_signal(1)
+            await asyncio.to_thread(until, lambda: "gateway.max_connections has changed" in w.diagnostics(), "the reload")
+            await asyncio.to_thread(until, lambda: "limits" in w.diagnostics().split("audit: reloaded")[-1], "its end")
+            assert "gateway.spc_path has changed; it takes effect at the next start" in w.diagnostics()
+            assert await ask(stays, {"type": "ping"}) == {"type": "pong"}
+            async with connect(w, "/?token=admin-token", origin="https://b.example") as foreign:
+                assert await close_code(foreign) == 1008
+            async with connect(w, "/?token=admin-token", origin="https://a.example") as second:
+                answers = [await ask(second, {"type": "unsubscribe", "data": {"subscription_id": "none"}}) for _ in range(4)]
+                assert [a["data"]["code"] for a in answers][-1] == "rate_limited" and "rate_limited" not in [a["data"]["code"] for a in answers[:3]]
+                async with connect(w, "/?token=admin-token") as third:
+                    assert await close_code(third) == 1013
+            w.config.write_text(w.config.read_text().replace('level = "info"', 'level = "off"'))
+            w.process.send_signal(1)
+            # The level holds from the reload on: a refusal, which is a warning, is not written any more.
+            def silent():
+                before = len(w.diagnostics())
+                assert request(w, "/api/v1/streams", "wrong")[0] == 401
+                return len(w.diagnostics()) == before
+            await asyncio.to_thread(until, silent, "silence")
+
+    asyncio.run(go())
+
+
 def certificate(folder, name):
     cert, key = pathlib.Path(folder) / "cert.pem", pathlib.Path(folder) / "key.pem"
     subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-keyout", f"{key}.new", "-out", f"{cert}.new",
