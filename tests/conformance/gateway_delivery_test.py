@@ -140,6 +140,23 @@ class Resume(DeliveryCase):
             await self.aside(place.append, "events", {"a": 6})
             self.assertEqual(await self.ask(socket, {"type": "ping"}), {"type": "pong"})
 
+    async def test_a_stream_of_the_tokens_own_that_is_still_to_come_comes_back_too(self):
+        """S3-31, decision 19: a bounded subscription covers it, so what brings the subscription back must"""
+        server = self.serve("bounded_token=reader@later")
+        bearer = {"extra_headers": {"Authorization": "Bearer reader"}}
+        socket = await self.open(server, **bearer)
+        told = await self.ask(socket, {"type": "subscribe", "data": {"type": "events", "subscription_id": "mine"}})
+        token = (await self.ask(socket, {"type": "resume_token"}))["data"]["token"]
+        await socket.close()
+        socket = await self.open(server, **bearer)
+        resumed = await self.ask(socket, {"type": "resume", "data": {"token": token}})
+        self.assertEqual(resumed["data"], {"subscriptions": [told["data"]], "refused": []})
+        await self.aside(server.append, "later", {"n": 1})
+        self.assertEqual((await self.read(socket))["data"]["event"]["payload"], {"n": 1})
+        # Named by hand it is unknown until it is there.
+        again = await self.ask(socket, {"type": "subscribe", "data": {"type": "events", "stream": "never"}})
+        self.assertEqual(again["data"]["code"], "unknown_stream")
+
     async def test_a_stream_that_appeared_while_the_client_was_away_is_there_from_its_beginning(self):
         server = self.serve("stream=events")
         socket = await self.open(server)

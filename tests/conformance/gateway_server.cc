@@ -53,7 +53,10 @@ int main(int argc, char** argv) {
         else if (name == "reactors") o.reactors = static_cast<std::uint32_t>(std::stoul(value));
         else if (name == "allowed_origin") o.allowed_origins = std::vector<std::string>{value};
         else if (name == "token") o.tokens[value] = TokenOptions{.hash = Secret(hash_token(value, "5a17")), .types = {}, .streams = {}, .filter = {}, .publish = true, .acknowledge = true, .administer = true};
-        else if (name == "auth_timeout_ms") o.auth_timeout = Duration(std::stoll(value) * 1000);
+        else if (name == "bounded_token") {  // text@stream
+            const auto at = value.find('@');
+            o.tokens[value] = TokenOptions{.hash = Secret(hash_token(value.substr(0, at), "5a17")), .types = {}, .streams = {value.substr(at + 1)}, .filter = {}, .publish = true, .acknowledge = false, .administer = false};
+        } else if (name == "auth_timeout_ms") o.auth_timeout = Duration(std::stoll(value) * 1000);
         else if (name == "ping_interval_ms") o.ping_interval = Duration(std::stoll(value) * 1000);
         else if (name == "stream") setup.streams[value];
         else if (name == "aggregations") setup.streams[value].type = StreamType::aggregations;

@@ -124,7 +124,7 @@ private:
         Hub::Wanted wanted;
         Since since;
         DeliveryPolicy policy;
-        if (const auto refusal = read_subscription(session, data, wanted, since, policy)) return refusal;
+        if (const auto refusal = read_subscription(session, data, resumed.has_value(), wanted, since, policy)) return refusal;
         if (resumed) since = *resumed;
         wanted.deflated = session.connection().takes_deflate();
         wanted.cbor = session.is_cbor();
@@ -366,7 +366,7 @@ private:
         return std::nullopt;
     }
 
-    std::optional<Refusal> read_subscription(Session& session, const Json& data, Hub::Wanted& wanted, Since& since, DeliveryPolicy& policy) {
+    std::optional<Refusal> read_subscription(Session& session, const Json& data, bool resumed, Hub::Wanted& wanted, Since& since, DeliveryPolicy& policy) {
         const auto type_name = data.find_string("type");
         if (!type_name) return Refusal{GatewayError::unknown_subscription_type, "`data.type` is missing or no text"};
         const auto type = subscription_type(*type_name);
@@ -386,7 +386,7 @@ private:
                 if (!filter.ok()) return Refusal{filter_error(filter.error().code), filter.error().message};
                 wanted.filter = *std::move(filter);
             } else if (name == "stream") {
-                if (auto refusal = read_streams(may, value, *type, wanted.streams)) return refusal;
+                if (auto refusal = read_streams(may, value, *type, resumed, wanted.streams)) return refusal;
             } else if (name == "since") {
                 auto read = read_since(value);
                 if (!read) return bad_since();
@@ -432,10 +432,15 @@ private:
         return std::nullopt;
     }
 
-    std::optional<Refusal> read_streams(const Permissions& may, const Json& value, StreamType type, std::vector<StreamName>& streams) {
+    std::optional<Refusal> read_streams(const Permissions& may, const Json& value, StreamType type, bool resumed, std::vector<StreamName>& streams) {
         auto add = [&](const Json& one) -> std::optional<Refusal> {
             if (!one.is_string()) return Refusal{GatewayError::unknown_stream, "`stream` is a name or a list of names"};
             const HubStream* stream = hub_.stream(one.as_string());
+            // A subscription within a boundary names the streams of its token, those that are still to come as well: it comes back with them.
+            if (!stream && resumed && !may.every_stream && may.sees(one.as_string(), type) && hub_.directory().type_of(one.as_string()) == type) {
+                streams.push_back(one.as_string());
+                return std::nullopt;
+            }
             // What may not be seen is told from what is not there by nothing (S3-R12).
             if (!stream || !may.sees(stream->name, stream->type)) return Refusal{GatewayError::unknown_stream, "`" + one.as_string().substr(0, 128) + "`"};
             if (stream->type != type)
