@@ -6,19 +6,14 @@
 #include "event/cbor.h"
 #include "event/json.h"
 #include "gateway/auth/audit.h"
-#include "event/json_path.h"
 #include "gateway/dialects/analytics_messages.h"
-#include "gateway/dialects/broadcast_messages.h"
 #include "gateway/dialects/spc_messages.h"
-#include "gateway/http/event_json.h"
-#include "net/websocket_codec.h"
 
 namespace weir {
 namespace {
 
 constexpr std::size_t kEventsPerTurn = 4096;   ///< between two of them sessions send, and sockets are read
 constexpr std::size_t kHandshakeBytes = 4096;  ///< a rush of clients leaves the heap so much larger than their sessions need, each
-constexpr std::size_t kDeflateBytesMin = 128;  ///< smaller frames hardly shrink
 
 }  // namespace
 
@@ -210,38 +205,6 @@ void Hub::forget(Subscription& subscription) {
     subscriptions_.erase(key);
 }
 
-void Hub::remember(std::uint64_t id, std::string_view stream, const EventView& event) {
-    if (characteristics_.size() >= kCharacteristicsMax && !characteristics_.contains(id)) return;
-    Characteristic& known = characteristics_[id];
-    known.stream = stream;
-    known.id = event.id;
-    known.type = event.type;
-    known.key = event.key;
-    known.source = event.source;
-    // One that is too large to be kept is within no filter.
-    known.data = event.data.size() <= kCharacteristicBytesMax ? event.data : std::string_view();
-    known.time = event.time;
-    known.ingested = event.ingested;
-}
-
-bool Hub::knows_characteristic(std::uint64_t id, const Permissions& permissions) const {
-    const auto at = characteristics_.find(id);
-    if (at == characteristics_.end()) return false;
-    const Characteristic& known = at->second;
-    if (!permissions.sees(known.stream, parts_.directory.type_of(known.stream))) return false;
-    if (permissions.filter.matches_all()) return true;
-    if (known.data.empty()) return false;
-    EventView event;
-    event.id = known.id;
-    event.type = known.type;
-    event.key = known.key;
-    event.source = known.source;
-    event.data = known.data;
-    event.time = known.time;
-    event.ingested = known.ingested;
-    return Boundary(permissions.filter).sees(known.stream, event);
-}
-
 // Following the log.
 
 void Hub::follow() {
@@ -405,138 +368,6 @@ void Hub::deliver(HubStream& stream, const Batch& batch, std::size_t i) {
     for (const auto id : stream.index.match(stream.name, event)) deliver(*stream.by_filter[id], batch, i);
 }
 
-const std::string& Hub::rest_of(DialectKind dialect, const HubStream& stream, const Batch& batch, std::size_t i) {
-    Rest& rest = rests_[static_cast<std::size_t>(dialect)];
-    if (rest.order != order_) {
-        rest.order = order_;
-        rest.text.clear();
-        append_rest(rest.text, dialect, stream.type, batch, i);
-        ++encodes_;
-    }
-    return rest.text;
-}
-
-void Hub::deliver(Audience& audience, const Batch& batch, std::size_t i) {
-    const Subscription& subscription = audience.subscription;
-    const std::string& rest = rest_of(subscription.dialect, audience.stream, batch, i);
-    auto& counts = audience.stream.counts;
-    counts.matched += audience.members.size();
-    std::string_view head;
-    if (subscription.dialect == DialectKind::analytics) {
-        payload_.clear();
-        analytics_messages::append_data_head(payload_, subscription.id);
-        head = payload_;
-        ++spliced_;
-    }
-    const std::size_t size = head.size() + rest.size();
-    if (size > parts_.options.max_message_size) {
-        counts.dropped[static_cast<std::size_t>(Drop::too_large)] += audience.members.size();
-        return;
-    }
-    std::string_view payload_head = head, payload_rest = rest;
-    if (subscription.cbor) {
-        if (head.empty()) payload_.clear();
-        payload_ += rest;
-        binary_.clear();
-        append_cbor(binary_, *Json::parse(payload_));
-        payload_head = {};
-        payload_rest = binary_;
-    }
-    auto compressed = net::Compressed::no;
-    if (subscription.deflated && payload_head.size() + payload_rest.size() >= kDeflateBytesMin) {
-        if (!deflater_) deflater_ = std::make_unique<net::Deflater>();
-        std::string_view whole = payload_rest;
-        if (!payload_head.empty()) {
-            payload_ += rest;
-            whole = payload_;
-            payload_head = whole.substr(0, payload_head.size());
-        }
-        compressed_.clear();
-        if (deflater_->deflate(whole, compressed_)) {
-            compressed = net::Compressed::yes;
-            payload_head = {};
-            payload_rest = compressed_;
-        }
-    }
-    append(audience, payload_head, payload_rest, compressed);
-}
-
-void Hub::append_shared_frame(std::string& out, const Subscription& subscription, std::string_view payload) {
-    auto compressed = net::Compressed::no;
-    if (subscription.deflated && payload.size() >= kDeflateBytesMin) {
-        if (!deflater_) deflater_ = std::make_unique<net::Deflater>();
-        compressed_.clear();
-        if (deflater_->deflate(payload, compressed_)) {
-            compressed = net::Compressed::yes;
-            payload = compressed_;
-        }
-    }
-    char header[10];
-    out.append(header, net::write_frame_header(header, subscription.cbor ? net::Opcode::binary : net::Opcode::text, payload.size(), compressed));
-    out += payload;
-}
-
-/// Puts a frame into the ring: its payload is `head` and `rest` behind one another.
-void Hub::append(Audience& audience, std::string_view head, std::string_view rest, net::Compressed compressed) {
-    const Subscription& subscription = audience.subscription;
-    char header[10];
-    const std::size_t body = head.size() + rest.size();
-    const auto opcode = subscription.cbor ? net::Opcode::binary : net::Opcode::text;
-    const std::size_t header_size = subscription.dialect == DialectKind::sse ? 0 : net::write_frame_header(header, opcode, body, compressed);
-    FrameRing& ring = audience.ring;
-    if (ring.tight(header_size + body)) {
-        release(audience);
-        while (audience.conflating > 0 && ring.drops(header_size + body)) keep_oldest(audience);
-    }
-    char* out = ring.append(order_, header_size + body, key_hash_);
-    std::memcpy(out, header, header_size);
-    if (!head.empty()) std::memcpy(out + header_size, head.data(), head.size());
-    std::memcpy(out + header_size + head.size(), rest.data(), rest.size());
-    audience.used = true;
-    if (audience.pass != pass_) {
-        audience.pass = pass_;
-        audience.fresh = 0;
-    }
-    audience.fresh += header_size + body;
-    if (audience.fresh > parts_.options.ring_bytes / 4) turn_full_ = true;
-    if (!audience.dirty) {
-        audience.dirty = true;
-        dirty_.push_back(&audience);
-    }
-}
-
-/// The ring is about to drop its oldest frame: kept aside, in place of an older one of its key.
-void Hub::keep_oldest(Audience& audience) {
-    FrameRing& ring = audience.ring;
-    const std::uint64_t frame = ring.begin(), key = ring.key(frame);
-    const auto remove = [&](std::map<std::uint64_t, Audience::Kept>::iterator at) {
-        audience.kept_bytes -= at->second.bytes.size();
-        if (const auto known = audience.kept_keys.find(at->second.key); known != audience.kept_keys.end() && known->second == at->first) audience.kept_keys.erase(known);
-        audience.kept.erase(at);
-    };
-    if (const auto older = audience.kept_keys.find(key); older != audience.kept_keys.end()) remove(audience.kept.find(older->second));
-    audience.kept_bytes += ring.size_of(frame);
-    audience.kept.emplace(frame, Audience::Kept{key, ring.order(frame), std::string(ring.bytes(frame))});
-    audience.kept_keys[key] = frame;
-    ring.release_before(frame + 1);
-    while (audience.kept_bytes > parts_.options.ring_bytes) {
-        audience.kept_from = audience.kept.begin()->first + 1;
-        remove(audience.kept.begin());
-    }
-}
-
-/// Lets go of what no session of the audience needs any more.
-void Hub::release(Audience& audience) {
-    std::uint64_t needed = audience.ring.end();
-    for (const auto& member : audience.members) needed = std::min(needed, member.session->cursor(member.place));
-    audience.ring.release_before(needed);
-    if (!audience.kept.empty() && needed >= audience.ring.begin()) {
-        audience.kept.clear();
-        audience.kept_keys.clear();
-        audience.kept_bytes = 0;
-    }
-}
-
 void Hub::tell_sessions() {
     for (Audience* audience : dirty_) {
         audience->dirty = false;
@@ -548,108 +379,6 @@ void Hub::tell_sessions() {
         behind_.pop_back();
         if (Session* session = find(number); session && !session->connection().closing()) session->end(GatewayError::slow_reader, Drop::slow);
     }
-}
-
-void Hub::append_rest(std::string& out, DialectKind dialect, StreamType type, const Batch& batch, std::size_t i) {
-    const EventView event = batch.events[i];
-    const EventPosition position{batch.stream, batch.epoch, batch.seq_of(i)};
-    switch (dialect) {
-        case DialectKind::analytics: return analytics_messages::append_data_rest(out, type, position, event);
-        case DialectKind::broadcast: return broadcast_messages::append_record(out, position.seq, event);
-        case DialectKind::spc: return spc_messages::append_event(out, position, event);
-        case DialectKind::sse:
-            out += "id: ";
-            out += to_text(batch.epoch);
-            out += ':';
-            out += std::to_string(position.seq.value);
-            out += "\ndata: ";
-            append_event_json(out, position.seq, event);
-            out += "\n\n";
-            return;
-    }
-}
-
-std::uint64_t Hub::fingerprint(std::string_view text) {
-    std::uint64_t hash = 0xcbf29ce484222325;
-    for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
-    return hash;
-}
-
-void Hub::append_frame(std::string& out, const Subscription& subscription, const Batch& batch, std::size_t i) {
-    std::string payload;
-    if (subscription.dialect == DialectKind::analytics) analytics_messages::append_data_head(payload, subscription.id);
-    append_rest(payload, subscription.dialect, subscription.type, batch, i);
-    if (subscription.cbor) {
-        std::string binary;
-        append_cbor(binary, *Json::parse(payload));
-        net::append_frame(out, net::Opcode::binary, binary);
-    } else if (subscription.dialect == DialectKind::sse) {
-        out += payload;
-    } else {
-        net::append_frame(out, net::Opcode::text, payload);
-    }
-}
-
-std::string Hub::gap_text(const Subscription& subscription, const HistoryStep::Gap& gap) {
-    std::string text;
-    switch (subscription.dialect) {
-        case DialectKind::analytics:
-            analytics_messages::append_gap(text, {.subscription_id = subscription.id,
-                                                  .stream = gap.stream,
-                                                  .epoch = gap.epoch,
-                                                  .from = gap.from,
-                                                  .to = gap.to,
-                                                  .reason = gap.reason});
-            break;
-        case DialectKind::spc: spc_messages::append_gap(text, gap.stream, gap.epoch, gap.from, gap.to, gap.reason); break;
-        case DialectKind::sse: {
-            text = "event: gap\ndata: ";
-            JsonWriter json(text);
-            const auto seq = [](const std::optional<Seq>& s) { return s ? std::optional<std::uint64_t>(s->value) : std::nullopt; };
-            json.object().member("stream", gap.stream).member("from_seq", seq(gap.from)).member("to_seq", seq(gap.to)).member("reason", gap.reason).end();
-            text += "\n\n";
-            break;
-        }
-        case DialectKind::broadcast: break;  // the jump in the sequence says it
-    }
-    return text;
-}
-
-std::string Hub::counts_text(const Governor& governor) {
-    std::string text;
-    JsonWriter json(text);
-    json.object().member("type", "delivery").name("data").object().member("delivered", governor.delivered).member("merged", governor.merged);
-    json.member("dropped", governor.dropped).name("delivery");
-    governor.policy.print(json);
-    json.end().member("subscription_id", governor.subscription->id).end();
-    return text;
-}
-
-std::string Hub::batch_frame(const Subscription& subscription, std::string_view messages, std::size_t count, bool cbor) {
-    std::string payload, frame;
-    if (cbor) {
-        append_cbor_head(payload, 5, 3);
-        append_cbor_text(payload, "type");
-        append_cbor_text(payload, "batch");
-        append_cbor_text(payload, "subscription_id");
-        append_cbor_text(payload, subscription.id);
-        append_cbor_text(payload, "data");
-        append_cbor_head(payload, 4, count);
-        payload += messages;
-    } else {
-        JsonWriter json(payload);
-        json.object().member("type", "batch").member("subscription_id", subscription.id).name("data").raw("[").end();
-        payload.pop_back();
-        payload += messages;
-        payload += "]}";
-    }
-    net::append_frame(frame, cbor ? net::Opcode::binary : net::Opcode::text, payload);
-    return frame;
-}
-
-net::Inflater& Hub::inflater() {
-    if (!inflater_) inflater_ = std::make_unique<net::Inflater>();
-    return *inflater_;
 }
 
 // Sessions that wait for a time.
@@ -670,75 +399,10 @@ void Hub::wake_due() {
     if (!wakes_.empty()) wake_timer_.start(std::max(Duration(1000), wakes_.begin()->first - now));
 }
 
-// Characteristics.
-
-std::optional<std::uint64_t> Hub::characteristic_of(const EventView& event) {
-    return spc_messages::is_spc_type(event.type) ? spc_messages::characteristic_id(event.data) : std::nullopt;
-}
-
-void Hub::learn(const StreamName& stream, const EventView& event) {
-    static const JsonPath path(*JsonPointer::parse("/path"));
-    const bool carried = spc_messages::is_spc_type(event.type);
-    if (!carried && !event.type.starts_with("characteristic")) return;
-    const auto id = spc_messages::characteristic_id(event.data);
-    if (!id) return;
-    remember(*id, stream, event);
-    if (carried) characteristic_streams_.insert(stream);
-    auto room = path.string(event.data);
-    if (!room || room->empty()) return;
-    // What is read after a start may be older than what has come since.
-    Room& known = rooms_[*id];
-    if (!known.path.empty() && event.ingested < known.since) return;
-    known.since = event.ingested;
-    if (known.path == *room) return;
-    by_room_.erase({known.path, *id});
-    known.path = *std::move(room);
-    by_room_.insert({known.path, *id});
-    each_session([&](Session& session) { session.room_changed(*id); });
-}
-
-bool Hub::defer(Session& session, net::MessageKind kind, std::string_view payload) {
-    if (learning_ == 0) return false;
-    deferred_.push_back({session.number(), kind, std::string(payload)});
-    session.connection().pause_reading();
-    return true;
-}
-
-void Hub::learning_ends() {
-    WEIR_ASSERT(learning_ > 0);
-    if (--learning_ > 0) return;
-    for (const auto& [number, kind, payload] : std::exchange(deferred_, {}))
-        if (Session* session = find(number); session && !session->connection().closing()) {
-            session->dialect().message(*session, kind, payload);
-            session->connection().resume_reading();
-        }
-}
-
-const std::string& Hub::room_of(std::uint64_t characteristic) const {
-    static const std::string none;
-    const auto at = rooms_.find(characteristic);
-    return at == rooms_.end() ? none : at->second.path;
-}
-
-std::vector<std::uint64_t> Hub::room_members(std::string_view group) const {
-    std::vector<std::uint64_t> members;
-    for (auto at = by_room_.lower_bound({std::string(group), 0}); at != by_room_.end() && at->first.starts_with(group); ++at)
-        if (is_in_room(at->first, group)) members.push_back(at->second);
-    return members;
-}
-
 std::string Hub::next_id() {
     char id[56];
     std::snprintf(id, sizeof id, "ws/%016llx/%llu", static_cast<unsigned long long>(id_high_), static_cast<unsigned long long>(++next_id_));
     return id;
-}
-
-std::vector<const HubStream*> Hub::characteristic_streams(const Since& since) const {
-    std::vector<const HubStream*> found;
-    const auto* positions = std::get_if<Since::Positions>(&since.at);
-    for (const auto& [name, stream] : streams_)
-        if (characteristic_streams_.contains(name) || (positions && positions->contains(name))) found.push_back(stream.get());
-    return found;
 }
 
 // History.
