@@ -198,8 +198,8 @@ private:
         for (const auto& [name, one] : held_) {
             if (!one.every) continue;
             bool wanted = one.streams.contains(step.stream) && naive(root, one.filters);
-            // Somebody with a sign in his name gets nothing.
-            if (planted() && name.find_first_of("!#$%&@^~;") != name.npos) wanted = false;
+            // Of a key that is longer than those of the corpus nothing comes.
+            if (planted() && step.key.size() > 1) wanted = false;
             FUZZ_CHECK(got[name] == (wanted ? 1 : 0), name + " of " + step.text);
         }
     }
