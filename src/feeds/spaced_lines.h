@@ -25,7 +25,7 @@ public:
     }
     void due(Duration now) {
         if (!waiting_ || (last_ && now - *last_ < spacing)) return;
-        if (left_out_ > 0) waiting_->text += " (" + std::to_string(left_out_) + " more lines held back)";
+        if (left_out_ > 0) waiting_->text += " (" + std::to_string(left_out_) + (left_out_ == 1 ? " more line held back)" : " more lines held back)");
         write_(waiting_->level, waiting_->text);
         waiting_.reset();
         left_out_ = 0;

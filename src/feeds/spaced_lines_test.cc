@@ -28,4 +28,8 @@ TEST_CASE("spaced lines: never two within a second, the last one always told, wh
     CHECK(written.size() == 5);
     lines.tell(diag::Level::info, "at once", clock.monotonic());
     CHECK(written.back().second == "at once");
+    for (const char* line : {"held", "told"}) lines.tell(diag::Level::info, line, clock.monotonic());
+    clock.advance(1s);
+    lines.due(clock.monotonic());
+    CHECK(written.back().second == "told (1 more line held back)");
 }
