@@ -76,6 +76,15 @@ class Postgres:
         self.log.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    def emptied(self):
+        """Running, with an empty database: what a test begins with."""
+        if self.process.poll() is not None:
+            self.start()
+        self.sql("DROP DATABASE IF EXISTS analytics WITH (FORCE)", database="postgres")
+        self.sql("CREATE DATABASE analytics OWNER analytics_user", database="postgres")
+        self.sql("GRANT ALL ON SCHEMA public TO analytics_user")
+        return self
+
     def sql(self, text, database="analytics"):
         """As the owner of the server: rows as lists of texts."""
         done = subprocess.run(["psql", "-XAtq", "-F", "\t", "-v", "ON_ERROR_STOP=1", "-h", self.folder, "-p", str(self.port), "-U", "postgres", database],

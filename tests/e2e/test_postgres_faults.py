@@ -40,13 +40,7 @@ def server():
 
 @pytest.fixture
 def postgres(server):
-    """The server, with an empty database."""
-    if server.process.poll() is not None:
-        server.start()
-    server.sql("DROP DATABASE IF EXISTS analytics WITH (FORCE)", database="postgres")
-    server.sql("CREATE DATABASE analytics OWNER analytics_user", database="postgres")
-    server.sql("GRANT ALL ON SCHEMA public TO analytics_user")
-    return server
+    return server.emptied()
 
 
 @pytest.fixture
