@@ -244,6 +244,42 @@ TEST_CASE("postgres: two that share a name share the work: each event is written
     CHECK(by[0].size() == 18);
 }
 
+TEST_CASE("postgres: members that begin a group at one moment leave nothing between their beginnings, and wait for one that is gone only for a while (C-21)") {
+    Rig rig;
+    rig.setup.shared = true;
+    rig.setup.name = "group";
+    std::vector<std::unique_ptr<RowRig>> rows;
+    std::vector<std::unique_ptr<PostgresStore>> stores;
+    const auto append = [&](std::size_t member, int from, int to) {
+        std::vector<RowRig::Made> made;
+        for (int i = from; i <= to; ++i) made.push_back({.id = "r" + std::to_string(i)});
+        rows[member]->append("users", made);
+    };
+    for (int member = 0; member < 2; ++member) {
+        rows.push_back(std::make_unique<RowRig>(rig.path() + "/" + std::to_string(member), rig.clock));
+        PostgresStore::Setup setup = rig.setup;
+        setup.origin = [](const Batch& batch, std::size_t i) { return PostgresStore::Origin{"users", {"e", std::stoull(std::string(batch.events[i].id.substr(1)))}}; };
+        stores.push_back(rows.back()->store(std::move(setup)));
+    }
+    const auto written = [&] { return cluster().one(rig.database, "SELECT string_agg(seq::text, ' ' ORDER BY seq) FROM weir.events"); };
+    append(0, 53, 53);
+    CHECK_FALSE(stores[0]->poll().has_value());
+    append(1, 55, 56);
+    CHECK(stores[1]->poll().has_value());  // it tries again later
+    CHECK(written() == "53");
+    append(0, 54, 56);
+    CHECK_FALSE(stores[0]->poll().has_value());
+    CHECK(written() == "53 54 55 56");
+    rig.clock.advance(5s);
+    run_out(*stores[1], rig.clock);
+    append(1, 60, 61);  // the other one had 57 to 59, and never comes back
+    CHECK(stores[1]->poll().has_value());
+    CHECK(written() == "53 54 55 56");
+    rig.clock.advance(11s);
+    run_out(*stores[1], rig.clock);
+    CHECK(written() == "53 54 55 56 60 61");
+}
+
 TEST_CASE("postgres: what a crash of the server takes back of a backlog is written again, and the log's position never covers it (decisions.md 29)") {
     // Nothing flushes for a commit that does not ask for it.
     cluster().sql("postgres", "ALTER SYSTEM SET wal_writer_delay = '10s'");

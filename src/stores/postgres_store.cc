@@ -13,6 +13,7 @@ namespace {
 
 constexpr Duration position_spacing = 1s;  // the log need not know at once: only retention waits for it
 constexpr Duration maintenance_spacing = 1h;
+constexpr Duration others_patience = 10s;   // of a group's member: another one writes what it has within a second, or is gone
 constexpr std::size_t batch_events_first = 64, batch_bytes_max = 4u << 20;
 
 std::string milliseconds(Duration d) { return std::to_string(std::max<std::int64_t>(1, d.count() / 1000)); }
@@ -301,10 +302,38 @@ Result<void> PostgresStore::write_once(RowChunk& chunk, bool careful) {
 // Another member of the group may have been faster: then all of the chunk is told apart again, under the lock.
 Result<void> PostgresStore::see_what_others_wrote(RowChunk& chunk) {
     WEIR_TRY(auto now, stored_places());
-    if (now == places_) return ok();
-    places_ = std::move(now);
-    ahead_.reset();
-    chunk = encoder_->encode(std::move(chunk.batches), chunk.upto, places_);
+    if (now != places_) {
+        places_ = std::move(now);
+        ahead_.reset();
+        chunk = encoder_->encode(std::move(chunk.batches), chunk.upto, places_);
+    }
+    return wait_for_others(chunk);
+}
+
+// Two that begin a group at one moment begin at two places. Should the later one move the group's position over what only the earlier one has, nobody would
+// write that: so it waits for it. What is with nobody any more (a member that is gone, or the other weir's retention) is waited for once, and not for ever.
+Result<void> PostgresStore::wait_for_others(const RowChunk& chunk) {
+    std::set<StreamName> begun;
+    for (const BatchPtr& batch : chunk.batches) {
+        for (std::size_t e = 0; e < batch->events.size(); ++e) {
+            const Origin origin = setup_.origin(*batch, e);
+            const auto known = places_.find(origin.stream);
+            if (known == places_.end() || known->second.epoch != origin.place.epoch || origin.place.seq <= known->second.seq) continue;
+            if (!begun.insert(origin.stream).second || origin.place.seq == known->second.seq + 1) continue;
+            const std::pair hole(origin.stream, known->second.seq);
+            if (hole_ != hole) {
+                hole_ = hole;
+                hole_since_ = clock_.monotonic();
+            }
+            const std::string what = "group " + setup_.name + " has written stream " + origin.stream + " up to " + std::to_string(known->second.seq) + ", and this member has it from " +
+                                     std::to_string(origin.place.seq) + " on";
+            if (clock_.monotonic() - hole_since_ < others_patience) return Error{"others_first", what + ": another one has what lies between"};
+            diag::warn(label() + ": " + what + ": nobody has written what lies between, and it is left out");
+            hole_.reset();
+            return ok();
+        }
+    }
+    hole_.reset();
     return ok();
 }
 

@@ -74,6 +74,7 @@ private:
     Result<void> write(RowChunk& chunk);
     Result<void> write_once(RowChunk& chunk, bool careful);
     Result<void> see_what_others_wrote(RowChunk& chunk);
+    Result<void> wait_for_others(const RowChunk& chunk);
     Result<void> write_rows(const PostgresTarget& target, std::string_view text, const std::string& opening, const std::function<void()>& meanwhile);
     Result<void> write_rows_again(const PostgresTarget& target, std::string_view text);
     Result<void> write_carefully(RowChunk& chunk, const RowChunk::Piece& piece);
@@ -96,6 +97,8 @@ private:
     bool claimed_ = false, fenced_ = false;
     bool surprised_ = false;  ///< the connection broke while in use, and a new one has been tried at once
     StreamPlaces places_;            ///< what the database has
+    std::optional<std::pair<StreamName, std::uint64_t>> hole_;  ///< stream and place of the group behind which this member lacks something
+    Duration hole_since_{0};
     std::optional<RowChunk> ahead_;  ///< encoded while the server was at work on the one before; it goes on from there
     std::size_t batch_events_;       ///< of the next batch, at most
     bool unflushed_ = false;         ///< a crash of the server may take back some of what has been committed
