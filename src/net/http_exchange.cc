@@ -258,7 +258,7 @@ Connection& HttpExchange::accept_websocket(const WebSocketAccept& accept) {
     append_header(out, "Sec-WebSocket-Accept", websocket_accept_key(*request_.header("Sec-WebSocket-Key")));
     if (!accept.subprotocol.empty()) append_header(out, "Sec-WebSocket-Protocol", accept.subprotocol);
     if (const auto agreed = accept.deflate ? accept_deflate_offer(offer, server.options_.deflate) : std::nullopt) {
-        append_header(out, "Sec-WebSocket-Extensions", deflate_response(*agreed, offer));
+        append_header(out, "Sec-WebSocket-Extensions", deflate_response(*agreed));
         connection_.set(Connection::kDeflate);
         if (!agreed->client_no_context_takeover)
             connection_.cold().inflater = std::make_unique<Inflater>(15, Deflater::Context::kept);

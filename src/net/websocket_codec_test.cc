@@ -282,7 +282,7 @@ TEST_CASE("handshake: what a client of ours asks for, a server of ours accepts, 
     const auto answer = [&](const std::string& accept, const std::string& more) {
         return "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: " + accept + "\r\n" + more + "\r\n";
     };
-    const std::string good = answer(websocket_accept_key(key), "Sec-WebSocket-Protocol: weir.json\r\nSec-WebSocket-Extensions: " + deflate_response(*agreed, deflate_offer()) + "\r\n");
+    const std::string good = answer(websocket_accept_key(key), "Sec-WebSocket-Protocol: weir.json\r\nSec-WebSocket-Extensions: " + deflate_response(*agreed) + "\r\n");
     const auto agreement = check_websocket_response(*parse_response_head(good), key, ask);
     REQUIRE(agreement.ok());
     CHECK(agreement->subprotocol == "weir.json");

@@ -116,20 +116,19 @@ std::optional<DeflateParameters> accept_deflate_offer(std::string_view header, c
         // One compressor serves all; who has no room for its window is better served uncompressed than by one of its own.
         agreed.server_max_window_bits = policy.server_max_window_bits;
         if (terms->server_bits.value_or(15) < agreed.server_max_window_bits) continue;
-        // The client's window may only be limited if it said that it understands that.
-        if (terms->client_bits_named) agreed.client_max_window_bits = std::min(policy.client_max_window_bits, terms->client_bits.value_or(15));
+        // What the client says of its own window is repeated to it. Not 8: few can compress with that (zlib cannot), and an answer of 8 would bind it to do so.
+        if (const int bits = terms->client_bits.value_or(15); bits > 8) agreed.client_max_window_bits = bits;
         return agreed;
     }
     return std::nullopt;
 }
 
-std::string deflate_response(const DeflateParameters& agreed, std::string_view offer_header) {
+std::string deflate_response(const DeflateParameters& agreed) {
     std::string text(kName);
     if (agreed.server_no_context_takeover) text += "; server_no_context_takeover";
     if (agreed.client_no_context_takeover) text += "; client_no_context_takeover";
     if (agreed.server_max_window_bits != 15) text += "; server_max_window_bits=" + std::to_string(agreed.server_max_window_bits);
-    if (agreed.client_max_window_bits != 15 && offer_header.find("client_max_window_bits") != std::string_view::npos)
-        text += "; client_max_window_bits=" + std::to_string(agreed.client_max_window_bits);
+    if (agreed.client_max_window_bits != 15) text += "; client_max_window_bits=" + std::to_string(agreed.client_max_window_bits);
     return text;
 }
 
@@ -148,7 +147,6 @@ Result<std::optional<DeflateParameters>> read_deflate_response(std::string_view 
     agreed.client_no_context_takeover = terms->client_no_context_takeover;
     agreed.server_max_window_bits = terms->server_bits.value_or(15);
     agreed.client_max_window_bits = terms->client_bits.value_or(15);
-    if (agreed.client_max_window_bits == 8) return Error{"bad_extension", "a compression window of 256 bytes cannot be made here"};
     return std::optional<DeflateParameters>(agreed);
 }
 

@@ -27,14 +27,13 @@ struct DeflatePolicy {
     /// The window of the shared compressor, 9 to 15. A client that asks for a smaller one is served uncompressed; 12 is what common
     /// clients ask for, and messages of 4 KiB lose nothing by it.
     int server_max_window_bits = 12;
-    int client_max_window_bits = 15;
 };
 
 /// The server's side: answers the first acceptable offer in the Sec-WebSocket-Extensions header(s). nullopt: none, do not compress.
 /// An offer with an unknown parameter, a wrong value or a repeated one is passed over, as the RFC asks.
 std::optional<DeflateParameters> accept_deflate_offer(std::string_view header, const DeflatePolicy& policy);
 /// `permessage-deflate; server_no_context_takeover; ...`: the server's answer.
-std::string deflate_response(const DeflateParameters& agreed, std::string_view offer_header);
+std::string deflate_response(const DeflateParameters& agreed);
 
 /// The client's side: the header to send, and what the server's answer means. Errors: `bad_extension` if the answer is not a
 /// possible one; nullopt if the server agreed to no compression.

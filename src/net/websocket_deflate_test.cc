@@ -122,12 +122,13 @@ TEST_CASE("deflate: offers are answered by the rules, wrong ones passed over (RF
     const DeflatePolicy policy;
     const auto answer = [&](std::string_view offer) -> std::string {
         const auto agreed = accept_deflate_offer(offer, policy);
-        return agreed ? deflate_response(*agreed, offer) : "none";
+        return agreed ? deflate_response(*agreed) : "none";
     };
     const std::string base = "permessage-deflate; server_no_context_takeover; client_no_context_takeover; server_max_window_bits=12";
     CHECK(answer("permessage-deflate") == base);
     CHECK(answer("permessage-deflate; client_max_window_bits") == base);
     CHECK(answer("permessage-deflate; client_max_window_bits=10") == base + "; client_max_window_bits=10");
+    CHECK(answer("permessage-deflate; client_max_window_bits=8") == base);  // a hint that the client could not keep itself
     CHECK(answer("permessage-deflate; server_max_window_bits=15; client_no_context_takeover") == base);
     CHECK(answer("permessage-deflate; server_max_window_bits=\"12\"") == base);
     CHECK(answer("x-other; a=\"b, c; d\", permessage-deflate") == base);
@@ -150,6 +151,7 @@ TEST_CASE("deflate: a client understands its server's answer, and refuses what i
     REQUIRE(full.ok());
     CHECK(**full == DeflateParameters{true, true, 12, 10});
     CHECK(**read("permessage-deflate") == DeflateParameters{});
+    CHECK((**read("permessage-deflate; client_max_window_bits=8")).client_max_window_bits == 8);  // nothing is sent compressed, so any window is kept
     for (const char* text : {"other", "permessage-deflate, other", "permessage-deflate; x", "permessage-deflate; client_max_window_bits", "permessage-deflate; server_max_window_bits=20",
                              "permessage-deflate; client_no_context_takeover; client_no_context_takeover"})
         CHECK_MESSAGE(!read(text).ok(), text);
