@@ -42,10 +42,8 @@ ConnectionRef Connection::ref() noexcept {
 }
 
 PeerAddress Connection::peer() const {
-    const PeerAddress socket = peer_of(fd_);
-    if (address_ == 0) return socket;
-    const IpAddress& client = server_->addresses_[address_].ip;
-    return client == socket.ip ? socket : PeerAddress{.ip = client, .port = 0};
+    if (address_ == 0) return peer_of(fd_);
+    return {.ip = server_->addresses_[address_].ip, .port = port_};
 }
 
 Duration Connection::last_input() const noexcept {
@@ -53,9 +51,10 @@ Duration Connection::last_input() const noexcept {
     return server_->reactor_.now() - std::chrono::milliseconds(server_->now_ms() - last_input_ms_);
 }
 
-bool Connection::start(int fd, From from, std::uint32_t address) {
+bool Connection::start(int fd, From from, std::uint32_t address, std::uint16_t port) {
     fd_ = fd;
     address_ = address;
+    port_ = port;
     flags_ = 0;
     handler_ = nullptr;
     state_ = from == From::proxy ? State::proxy : State::http;

@@ -131,7 +131,7 @@ public:
 
     /// When the last byte came, on the reactor's monotonic clock, to a millisecond.
     Duration last_input() const noexcept;
-    PeerAddress peer() const;         ///< asks the kernel; behind a trusted proxy the client, with port 0
+    PeerAddress peer() const;         ///< also once the socket is gone; behind a trusted proxy the client, with port 0
     bool secure() const noexcept { return flag(kTls); }
     bool is_websocket() const noexcept { return flag(kWebSocket); }
     /// Whether shared frames may be sent compressed (a Deflater with the policy's window, context dropped) to this one.
@@ -177,7 +177,7 @@ private:
 
     void on_ready(std::uint32_t events) override;
     enum class From : std::uint8_t { client, proxy };
-    bool start(int fd, From from, std::uint32_t address);
+    bool start(int fd, From from, std::uint32_t address, std::uint16_t port);
     bool take_proxy_header();
     bool start_tls();
     Cold& cold();
@@ -234,8 +234,9 @@ private:
     std::uint32_t last_input_ms_ = 0;   ///< on the server's millisecond clock, as are the next two
     std::uint32_t deadline_ms_ = 0;
     std::uint32_t blocked_ms_ = 0;      ///< when the kernel last took something, while blocked
-    std::uint32_t address_ = 0;         ///< slot in the server's table of addresses; 0: not counted
+    std::uint32_t address_ = 0;         ///< slot in the server's table of addresses; 0: a Unix socket, or a proxy that has named nobody yet
     std::uint16_t flags_ = 0;
+    std::uint16_t port_ = 0;            ///< of the peer; 0: a proxy told of the client
     State state_ = State::free;
 };
 static_assert(sizeof(Connection) <= 64, "an idle session pays this");

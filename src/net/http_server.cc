@@ -85,7 +85,7 @@ Connection* HttpServer::adopt(int fd, const PeerAddress& peer) {
     }
     const bool from_proxy = is_in(options_.trusted_proxies, peer.ip);
     std::uint32_t address = 0;
-    if (options_.connections_per_address_max > 0 && !from_proxy) {
+    if (!from_proxy) {
         const auto slot = enter_address(peer.ip);
         if (!slot) {
             refuse(fd, 429, "connections_per_address_max are open from one address");
@@ -99,11 +99,11 @@ Connection* HttpServer::adopt(int fd, const PeerAddress& peer) {
     ++statistics_.open;
     Connection* connection = take_slot();
     const auto from = from_proxy && options_.proxy_protocol ? Connection::From::proxy : Connection::From::client;
-    return connection->start(fd, from, address) ? connection : nullptr;
+    return connection->start(fd, from, address, peer.port) ? connection : nullptr;
 }
 
 std::optional<std::uint32_t> HttpServer::enter_address(const IpAddress& ip) {
-    if (!ip.known || ip.is_loopback()) return 0;
+    if (!ip.known) return 0;
     const auto [it, fresh] = address_slots_.try_emplace(ip, 0u);
     if (fresh) {
         if (free_addresses_.empty()) {
@@ -115,7 +115,7 @@ std::optional<std::uint32_t> HttpServer::enter_address(const IpAddress& ip) {
         addresses_[it->second] = {ip, 0};
     }
     AddressCount& counted = addresses_[it->second];
-    if (options_.connections_per_address_max > 0 && counted.count >= options_.connections_per_address_max) return std::nullopt;
+    if (options_.connections_per_address_max > 0 && !ip.is_loopback() && counted.count >= options_.connections_per_address_max) return std::nullopt;
     ++counted.count;
     return it->second;
 }
@@ -131,6 +131,7 @@ bool HttpServer::count_as(Connection& connection, const IpAddress& ip) {
     const auto slot = enter_address(ip);
     if (!slot) return false;
     leave_address(std::exchange(connection.address_, *slot));
+    connection.port_ = 0;
     return true;
 }
 

@@ -240,7 +240,7 @@ private:
 
     void refuse(int fd, int status, const char* what);
     Connection* take_slot();
-    /// The slot of an address, with one more connection; nullopt above the bound. 0 for what is not counted.
+    /// The slot of an address, with one more connection; nullopt above the bound. 0 for a Unix socket.
     std::optional<std::uint32_t> enter_address(const IpAddress& ip);
     void leave_address(std::uint32_t slot);
     bool count_as(Connection& connection, const IpAddress& ip);

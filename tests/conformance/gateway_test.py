@@ -191,6 +191,12 @@ class Analytics(Case):
         self.assertEqual(other["subscription_id"], "mine")
         await self.aside(server.push, "events", {"data": {"a": 1}})
         self.assertEqual({(await self.read(socket))["subscription_id"] for _ in range(2)}, {"mine", "mine too"})
+        # The longest one is found as it is, and one that only begins like it is another.
+        longest = "m" * 128
+        await self.ask(socket, {"type": "subscribe", "data": {"type": "events", "subscription_id": longest}})
+        for beyond in ({"type": "unsubscribe", "data": {"subscription_id": longest + "m"}}, {"type": "update", "data": {"subscription_id": longest + "m", "delivery": {}}}):
+            self.assertEqual((await self.ask(socket, beyond))["data"]["code"], "subscription_not_found")
+        self.assertEqual((await self.ask(socket, {"type": "unsubscribe", "data": {"subscription_id": longest}}))["type"], "unsubscribed")
         await self.ask(socket, {"type": "unsubscribe", "data": {"subscription_id": "mine"}})
         await self.aside(server.push, "events", {"data": {"a": 2}})
         self.assertEqual((await self.read(socket))["subscription_id"], "mine too")

@@ -8,6 +8,7 @@ import json
 import os
 import pathlib
 import random
+import re
 import socket
 import ssl
 import subprocess
@@ -116,6 +117,9 @@ def test_the_golden_exchange_of_source_004(weir):
     asyncio.run(go())
     for what in ("auth_failed", "auth_ok", "reauth_failed", "reauth_ok", "subscribed", "disconnected"):  # S4-R17
         until(lambda: f"audit: {what} " in w.diagnostics(), what)
+    # Who has gone is told by the address that came, although its socket is gone.
+    peers = {what: re.findall(rf"audit: {what} peer=(\S+)", w.diagnostics()) for what in ("auth_ok", "disconnected")}
+    assert peers["disconnected"] == peers["auth_ok"] and peers["auth_ok"][0].startswith("127.0.0.1:"), peers
     for text in ("your-auth-token", "user-token", "admin-token"):
         assert text not in w.diagnostics()
 

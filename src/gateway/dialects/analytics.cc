@@ -198,11 +198,10 @@ private:
     /// It is not answered: what is acknowledged twice, or too late, was handed to another meanwhile.
     void acknowledge(Session& session, const Json& message) {
         const Json* data = message.find("data");
-        const Json* id = data ? data->find("subscription_id") : nullptr;
-        if (!id) id = message.find("subscription_id");
-        if (!id || !id->is_string()) return refuse(session, {GatewayError::subscription_id_required, {}}, true);
-        const std::string name = id->as_string().substr(0, kOwnIdBytesMax);
-        const Session::Held* held = session.find(name);
+        const auto id = subscription_named(message);
+        if (!id) return refuse(session, {GatewayError::subscription_id_required, {}}, true);
+        const std::string name = id->substr(0, kOwnIdBytesMax);  // as it is repeated in an answer
+        const Session::Held* held = session.find(*id);
         if (!held) return refuse(session, {GatewayError::subscription_not_found, {}}, true, name);
         const Json* given = data ? data->find("positions") : nullptr;
         const auto positions = given ? read_positions(*given) : std::nullopt;
@@ -338,11 +337,10 @@ private:
     /// How a subscription is delivered, while it runs.
     void update(Session& session, const Json& message) {
         const Json* data = message.find("data");
-        const Json* id = data ? data->find("subscription_id") : nullptr;
-        if (!id) id = message.find("subscription_id");
-        if (!id || !id->is_string()) return refuse(session, {GatewayError::subscription_id_required, {}});
-        const std::string name = id->as_string().substr(0, kOwnIdBytesMax);
-        const Session::Held* held = session.find(name);
+        const auto id = subscription_named(message);
+        if (!id) return refuse(session, {GatewayError::subscription_id_required, {}});
+        const std::string name = id->substr(0, kOwnIdBytesMax);  // as it is repeated in an answer
+        const Session::Held* held = session.find(*id);
         if (!held) return refuse(session, {GatewayError::subscription_not_found, {}}, false, name);
         const Json* delivery = data ? data->find("delivery") : nullptr;
         if (!delivery) return refuse(session, {GatewayError::bad_delivery, "`data.delivery` is missing"}, false, name);
@@ -353,6 +351,15 @@ private:
         messages::append_updated(text_, name, policy_text(*policy));
         session.reply(text_);
         if (held->subscription->group.empty()) session.set_policy(*held->subscription, *policy);
+    }
+
+    /// The subscription that a message is about, beside its data or in them. nullopt: it names none.
+    static std::optional<std::string> subscription_named(const Json& message) {
+        const Json* data = message.find("data");
+        const Json* id = data ? data->find("subscription_id") : nullptr;
+        if (!id) id = message.find("subscription_id");
+        if (!id || !id->is_string()) return std::nullopt;
+        return id->as_string();
     }
 
     static std::optional<Refusal> read_own_id(const Json& message, const Json& data, std::string& id) {
@@ -459,12 +466,10 @@ private:
     static Refusal bad_since() { return {GatewayError::bad_since, std::string(kSinceForms)}; }
 
     void unsubscribe(Session& session, const Json& message) {
-        const Json* data = message.find("data");
-        const Json* id = data ? data->find("subscription_id") : nullptr;
-        if (!id) id = message.find("subscription_id");
-        if (!id || !id->is_string()) return refuse(session, {GatewayError::subscription_id_required, {}});
-        const std::string name = id->as_string().substr(0, kOwnIdBytesMax);
-        if (!session.drop(name)) return refuse(session, {GatewayError::subscription_not_found, {}}, false, name);
+        const auto id = subscription_named(message);
+        if (!id) return refuse(session, {GatewayError::subscription_id_required, {}});
+        const std::string name = id->substr(0, kOwnIdBytesMax);  // as it is repeated in an answer
+        if (!session.drop(*id)) return refuse(session, {GatewayError::subscription_not_found, {}}, false, name);
         text_.clear();
         messages::append_unsubscribed(text_, name);
         session.reply(text_);
