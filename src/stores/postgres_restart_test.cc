@@ -310,6 +310,38 @@ TEST_CASE("postgres: what a crash of the server takes back of a backlog is writt
     cluster().sql("postgres", "SELECT pg_reload_conf()");
 }
 
+TEST_CASE("postgres: behind a pooler, which keeps the connection, what a crash takes back is noticed and written again (decisions.md 29)") {
+    cluster().sql("postgres", "ALTER SYSTEM SET wal_writer_delay = '10s'");
+    cluster().sql("postgres", "SELECT pg_reload_conf()");
+    int taken_back = 0;
+    // The looks at the clock between two transactions come at a few of these.
+    for (std::uint32_t at = 60; at < 76; ++at) {
+        CAPTURE(at);
+        Rig rig;
+        rig.setup = RowRig::to(cluster().bouncer_url(rig.database));
+        rig.setup.options.batch_events = 4;
+        RowRig rows(rig.log_path(), rig.clock);
+        rows.fill("pools", 200, 4);
+        bool lost = false;
+        EventfulClock clock(rig.clock, at, [&] {
+            const auto told = 4 * rows.counted("weir_store_transactions_total");
+            cluster().crash();
+            cluster().start();
+            lost = told > std::stoull(cluster().one(rig.database, "SELECT count(*) FROM weir.events"));
+        });
+        auto store = rows.store(rig.setup, &clock);
+        store->poll();
+        REQUIRE(clock.happened());
+        if (lost) ++taken_back;
+        run_out(*store, rig.clock);
+        CHECK(rig.written("pools", "seq") == rows.logged("pools"));
+        CHECK(store->caught_up());
+    }
+    CHECK(taken_back > 0);
+    cluster().sql("postgres", "ALTER SYSTEM RESET wal_writer_delay");
+    cluster().sql("postgres", "SELECT pg_reload_conf()");
+}
+
 TEST_CASE("postgres: what has been committed last is flushed before the log's position covers it, also when nothing follows") {
     cluster().sql("postgres", "ALTER SYSTEM SET wal_writer_delay = '10s'");
     cluster().sql("postgres", "SELECT pg_reload_conf()");

@@ -105,6 +105,20 @@ Result<void> PostgresStore::check_owner(const PostgresConnection::Rows& rows) {
     return Error{"fenced", "another weir has taken over the name " + setup_.name + " in this database"};
 }
 
+// The answer to `begin_sql`. A pooler keeps our connection while the server behind it crashes, or is replaced by a standby: then what had been committed
+// last without waiting for the disk is gone, and so is its position, which alone tells.
+Result<void> PostgresStore::check_begun(const PostgresConnection::Rows& rows) {
+    WEIR_CHECK_OK(check_owner(rows));
+    if (setup_.shared || (rows.size() == 1 && rows[0].at(1) == std::to_string(stored_))) return ok();
+    return taken_back();
+}
+
+Error PostgresStore::taken_back() {
+    std::string what = "the database has taken back what was committed last, as after a crash; it is written again";
+    diag::warn(label() + ": " + what);
+    return {"connection_lost", std::move(what)};
+}
+
 Result<void> PostgresStore::claim() {
     const std::string stores = sql_name(setup_.options.schema) + ".stores", name = sql_literal(setup_.name);
     // The first time it takes the name over, whoever had it; afterwards it only looks whether it still has it.
@@ -118,7 +132,8 @@ Result<void> PostgresStore::claim() {
     WEIR_CHECK_OK(check_owner(found));
     WEIR_TRY(places_, stored_places());
     unflushed_ = true;  // by the connection before, for all that is known
-    position_ = first_commit_after(CommitNo{found.empty() ? 0 : std::stoull(found[0].at(1).value_or("0"))});
+    stored_ = found.empty() ? 0 : std::stoull(found[0].at(1).value_or("0"));
+    position_ = first_commit_after(CommitNo{stored_});
     fresh_ = places_.empty() || setup_.origin;  // the latter reads from the beginning each time, without having lost anything
     return partitions_.load(*connection_);
 }
@@ -201,15 +216,15 @@ void PostgresStore::read_ahead(const RowChunk& chunk) {
     if (next.ok() && next->upto != chunk.upto) ahead_ = *std::move(next);
 }
 
-// Its answer is whose name the store's row bears.
+// Its answer is for `check_begun`.
 std::string PostgresStore::begin_sql() const {
     return "BEGIN;SET LOCAL statement_timeout=" + milliseconds(setup_.options.timeout) + ";SET LOCAL lock_timeout=" + milliseconds(setup_.options.timeout / 2) +
-           ";SET CONSTRAINTS ALL IMMEDIATE;SELECT owner FROM " + sql_name(setup_.options.schema) + ".stores WHERE store = " + sql_literal(setup_.name) + " FOR UPDATE";
+           ";SET CONSTRAINTS ALL IMMEDIATE;SELECT owner, commit_number FROM " + sql_name(setup_.options.schema) + ".stores WHERE store = " + sql_literal(setup_.name) + " FOR UPDATE";
 }
 
 Result<void> PostgresStore::begin() {
-    WEIR_TRY(const auto owner, connection_->query(begin_sql()));
-    return check_owner(owner);
+    WEIR_TRY(const auto begun, connection_->query(begin_sql()));
+    return check_begun(begun);
 }
 
 Result<void> PostgresStore::write(RowChunk& chunk) {
@@ -284,9 +299,9 @@ Result<void> PostgresStore::write_once(RowChunk& chunk, bool careful) {
     if (!values.empty())
         sql += "INSERT INTO " + schema + ".positions (store, stream, epoch, seq) VALUES " + values +
                " ON CONFLICT (store, stream) DO UPDATE SET epoch = EXCLUDED.epoch, seq = EXCLUDED.seq;";
-    sql += "UPDATE " + schema + ".stores SET commit_number = " + std::to_string(setup_.origin ? 0 : chunk.upto.value) + " WHERE store = " + name + ";COMMIT";
-    // Another one follows at once and flushes this one with it. Who is told of rows is told of nothing that may be taken back.
-    const bool flushed = !ahead_ || setup_.written || clock_.monotonic() - kept_at_ >= position_spacing;
+    sql += "UPDATE " + schema + ".stores SET commit_number = " + std::to_string(chunk.upto.value) + " WHERE store = " + name + ";COMMIT";
+    // Another one follows at once and flushes this one with it. Who is told of rows is told of nothing that may be taken back, and what is taken back must lower the number.
+    const bool flushed = !ahead_ || setup_.written || chunk.upto.value <= stored_ || clock_.monotonic() - kept_at_ >= position_spacing;
     if (!flushed) sql.insert(0, "SET LOCAL synchronous_commit=off;");
     WEIR_FAILPOINT("store.before_commit");
     WEIR_CHECK_OK(connection_->send(sql));
@@ -296,12 +311,15 @@ Result<void> PostgresStore::write_once(RowChunk& chunk, bool careful) {
     WEIR_FAILPOINT("store.after_commit");
     unflushed_ = !flushed;
     places_ = chunk.places;
+    stored_ = chunk.upto.value;
     return ok();
 }
 
 // Another member of the group may have been faster: then all of the chunk is told apart again, under the lock.
 Result<void> PostgresStore::see_what_others_wrote(RowChunk& chunk) {
     WEIR_TRY(auto now, stored_places());
+    for (const auto& [stream, place] : places_)
+        if (const auto there = now.find(stream); there == now.end() || (there->second.epoch == place.epoch && there->second.seq < place.seq)) return taken_back();
     if (now != places_) {
         places_ = std::move(now);
         ahead_.reset();
@@ -339,8 +357,8 @@ Result<void> PostgresStore::wait_for_others(const RowChunk& chunk) {
 
 Result<void> PostgresStore::write_rows(const PostgresTarget& target, std::string_view text, const std::string& opening, const std::function<void()>& meanwhile) {
     const bool merges = !target.shape.conflict.empty();
-    WEIR_TRY(const auto owner, connection_->start_copy(opening + (merges ? target.stage + ";" + target.copy_stage : target.copy)));
-    if (!opening.empty()) WEIR_CHECK_OK(check_owner(owner));
+    WEIR_TRY(const auto begun, connection_->start_copy(opening + (merges ? target.stage + ";" + target.copy_stage : target.copy)));
+    if (!opening.empty()) WEIR_CHECK_OK(check_begun(begun));
     if (!merges) return connection_->copy_rows(text, meanwhile);
     WEIR_CHECK_OK(connection_->copy_rows(text));
     WEIR_CHECK_OK(connection_->send(target.merge));

@@ -81,6 +81,8 @@ private:
     void tell(const RowChunk& chunk);
     Result<StreamPlaces> stored_places();
     Result<void> check_owner(const PostgresConnection::Rows& rows);
+    Result<void> check_begun(const PostgresConnection::Rows& rows);
+    Error taken_back();
 
     Result<void> make_partitions(const RowChunk& chunk);
     Result<void> maintain();
@@ -97,6 +99,7 @@ private:
     bool claimed_ = false, fenced_ = false;
     bool surprised_ = false;  ///< the connection broke while in use, and a new one has been tried at once
     StreamPlaces places_;            ///< what the database has
+    std::uint64_t stored_ = 0;       ///< the commit number in the store's row, unless members of a group share that
     std::optional<std::pair<StreamName, std::uint64_t>> hole_;  ///< stream and place of the group behind which this member lacks something
     Duration hole_since_{0};
     std::optional<RowChunk> ahead_;  ///< encoded while the server was at work on the one before; it goes on from there
