@@ -50,7 +50,7 @@ struct Subscription {
     std::vector<StreamName> streams;  ///< sorted; empty: all of the type, also those to come
     Filter filter;
     std::string id;         ///< what stands on the wire: the client's own, or derived from all of this
-    bool deflated = false;  ///< its frames are compressed where that pays
+    int deflate_window = 0;  ///< not 0: its frames are compressed where that pays, by the Deflater of that window
     bool cbor = false;      ///< its frames are binary (RFC 8949)
     std::uint64_t characteristic = 0;  ///< spc
     /// spc, where its token is bounded: what it may see of its characteristic, asked for each event. Else null.

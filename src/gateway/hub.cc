@@ -142,7 +142,7 @@ Subscription& Hub::subscription(Wanted wanted) {
         what += wanted.limits->filter.canonical();
     }
     const std::string group = wanted.group.empty() ? std::string() : (wanted.acknowledged ? "|ack|" : "|group|") + wanted.group;
-    std::string key = std::to_string(static_cast<int>(wanted.dialect)) + (wanted.deflated ? "z" : "") + (wanted.cbor ? "b|" : "|") + std::to_string(wanted.characteristic) +
+    std::string key = std::to_string(static_cast<int>(wanted.dialect)) + (wanted.deflate_window ? "z" + std::to_string(wanted.deflate_window) : "") + (wanted.cbor ? "b|" : "|") + std::to_string(wanted.characteristic) +
                       '|' + std::to_string(wanted.own_id.size()) + '|' + wanted.own_id + '|' + what + group;
     if (const auto at = subscriptions_.find(key); at != subscriptions_.end()) return *at->second;
 
@@ -152,7 +152,7 @@ Subscription& Hub::subscription(Wanted wanted) {
     subscription.type = wanted.type;
     subscription.streams = std::move(wanted.streams);
     subscription.filter = std::move(wanted.filter);
-    subscription.deflated = wanted.deflated;
+    subscription.deflate_window = wanted.deflate_window;
     subscription.cbor = wanted.cbor;
     subscription.characteristic = wanted.characteristic;
     subscription.group = wanted.group;

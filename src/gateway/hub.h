@@ -113,7 +113,7 @@ public:
         std::vector<StreamName> streams;  ///< empty: all of the type
         Filter filter;
         std::string own_id;
-        bool deflated = false;
+        int deflate_window = 0;  ///< Connection::deflate_window
         bool cbor = false;
         std::uint64_t characteristic = 0;
         std::shared_ptr<const Permissions> limits;  ///< spc: of a bounded token
@@ -286,7 +286,7 @@ private:
     Rest rests_[4];
     std::string payload_, compressed_, binary_;
     std::uint64_t key_hash_ = 0;
-    std::unique_ptr<net::Deflater> deflater_;
+    net::Deflaters deflaters_;
     std::unique_ptr<net::Inflater> inflater_;
     std::uint64_t encodes_ = 0, spliced_ = 0, events_ = 0;
     std::uint64_t errors_[static_cast<std::size_t>(GatewayError::count)] = {};

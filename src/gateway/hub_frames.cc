@@ -53,8 +53,7 @@ void Hub::deliver(Audience& audience, const Batch& batch, std::size_t i) {
         payload_rest = binary_;
     }
     auto compressed = net::Compressed::no;
-    if (subscription.deflated && payload_head.size() + payload_rest.size() >= kDeflateBytesMin) {
-        if (!deflater_) deflater_ = std::make_unique<net::Deflater>();
+    if (subscription.deflate_window != 0 && payload_head.size() + payload_rest.size() >= kDeflateBytesMin) {
         std::string_view whole = payload_rest;
         if (!payload_head.empty()) {
             payload_ += rest;
@@ -62,7 +61,7 @@ void Hub::deliver(Audience& audience, const Batch& batch, std::size_t i) {
             payload_head = whole.substr(0, payload_head.size());
         }
         compressed_.clear();
-        if (deflater_->deflate(whole, compressed_)) {
+        if (deflaters_.of(subscription.deflate_window).deflate(whole, compressed_)) {
             compressed = net::Compressed::yes;
             payload_head = {};
             payload_rest = compressed_;
@@ -73,10 +72,9 @@ void Hub::deliver(Audience& audience, const Batch& batch, std::size_t i) {
 
 void Hub::append_shared_frame(std::string& out, const Subscription& subscription, std::string_view payload) {
     auto compressed = net::Compressed::no;
-    if (subscription.deflated && payload.size() >= kDeflateBytesMin) {
-        if (!deflater_) deflater_ = std::make_unique<net::Deflater>();
+    if (subscription.deflate_window != 0 && payload.size() >= kDeflateBytesMin) {
         compressed_.clear();
-        if (deflater_->deflate(payload, compressed_)) {
+        if (deflaters_.of(subscription.deflate_window).deflate(payload, compressed_)) {
             compressed = net::Compressed::yes;
             payload = compressed_;
         }

@@ -81,7 +81,7 @@ void Session::take_or_leave(std::vector<std::uint64_t> characteristics, const Si
         Hub::Wanted subscription;
         subscription.dialect = DialectKind::spc;
         subscription.characteristic = id;
-        subscription.deflated = connection_->takes_deflate();
+        subscription.deflate_window = connection_->deflate_window();
         subscription.cbor = cbor_;
         if (const Permissions& may = identity_->permissions; may.bounded()) subscription.limits = std::make_shared<const Permissions>(may);
         fresh.push_back(&hub_.subscription(std::move(subscription)));

@@ -56,6 +56,7 @@ bool Connection::start(int fd, From from, std::uint32_t address, std::uint16_t p
     address_ = address;
     port_ = port;
     flags_ = 0;
+    deflate_window_ = 0;
     handler_ = nullptr;
     state_ = from == From::proxy ? State::proxy : State::http;
     last_input_ms_ = server_->now_ms();

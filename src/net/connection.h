@@ -134,8 +134,8 @@ public:
     PeerAddress peer() const;         ///< also once the socket is gone; behind a trusted proxy the client, with port 0
     bool secure() const noexcept { return flag(kTls); }
     bool is_websocket() const noexcept { return flag(kWebSocket); }
-    /// Whether shared frames may be sent compressed (a Deflater with the policy's window, context dropped) to this one.
-    bool takes_deflate() const noexcept { return flag(kDeflate); }
+    /// The window of the Deflater (context dropped) whose frames may be sent to this one: the policy's, or `DeflatePolicy::small_window_bits`; 0: none.
+    int deflate_window() const noexcept { return deflate_window_; }
     ConnectionHandler* handler() const noexcept { return handler_; }
     /// Hands the connection to another owner; never null.
     void set_handler(ConnectionHandler& handler) noexcept { handler_ = &handler; }
@@ -158,7 +158,6 @@ private:
         kTls = 4,
         kChunked = 8,          // a stream whose end wants a last chunk
         kWebSocket = 16,
-        kDeflate = 32,
         kDeadline = 64,        // deadline_ means something
         kPaused = 128,         // reading is paused by the owner
         kInputWaits = 256,     // an edge came while reading was paused, or the turn's share was used up
@@ -238,6 +237,7 @@ private:
     std::uint16_t flags_ = 0;
     std::uint16_t port_ = 0;            ///< of the peer; 0: a proxy told of the client
     State state_ = State::free;
+    std::uint8_t deflate_window_ = 0;
 };
 static_assert(sizeof(Connection) <= 64, "an idle session pays this");
 

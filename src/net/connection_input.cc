@@ -182,7 +182,7 @@ void Connection::take_frames(std::span<char>& input) {
     auto& scratch = *server_->scratch_;
     WebSocketDecoder* decoder = cold_ && cold_->decoder ? cold_->decoder.get() : &scratch.decoder;
     Inflater* inflater = nullptr;
-    if (flag(kDeflate)) {
+    if (deflate_window_ != 0) {
         if (cold_ && cold_->inflater) {
             inflater = cold_->inflater.get();
         } else {

@@ -50,7 +50,7 @@ struct HttpServer::Scratch {
     std::string cork;              ///< output of the connection that is being served, sent in one call when that is done
     WebSocketDecoder decoder;      ///< idle between connections
     std::unique_ptr<Inflater> inflater;
-    std::unique_ptr<Deflater> deflater;
+    Deflaters deflaters;
     std::string deflated, record;
     std::vector<std::unique_ptr<Connection::Http>> retired;  ///< of upgraded connections, freed when nobody is inside any more
 };

@@ -131,10 +131,9 @@ bool Connection::send(MessageKind kind, std::string_view payload) {
     ++server_->statistics_.messages_sent;
     Compressed compressed = Compressed::no;
     auto& scratch = *server_->scratch_;
-    if (flag(kDeflate) && payload.size() >= server_->options_.deflate_min_bytes) {
-        if (!scratch.deflater) scratch.deflater = std::make_unique<Deflater>(server_->options_.deflate.server_max_window_bits);
+    if (deflate_window_ != 0 && payload.size() >= server_->options_.deflate_min_bytes) {
         scratch.deflated.clear();
-        if (scratch.deflater->deflate(payload, scratch.deflated)) {
+        if (scratch.deflaters.of(deflate_window_).deflate(payload, scratch.deflated)) {
             payload = scratch.deflated;
             compressed = Compressed::yes;
         }

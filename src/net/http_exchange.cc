@@ -259,7 +259,7 @@ Connection& HttpExchange::accept_websocket(const WebSocketAccept& accept) {
     if (!accept.subprotocol.empty()) append_header(out, "Sec-WebSocket-Protocol", accept.subprotocol);
     if (const auto agreed = accept.deflate ? accept_deflate_offer(offer, server.options_.deflate) : std::nullopt) {
         append_header(out, "Sec-WebSocket-Extensions", deflate_response(*agreed));
-        connection_.set(Connection::kDeflate);
+        connection_.deflate_window_ = static_cast<std::uint8_t>(std::max(agreed->server_max_window_bits, DeflatePolicy::small_window_bits));
         if (!agreed->client_no_context_takeover)
             connection_.cold().inflater = std::make_unique<Inflater>(15, Deflater::Context::kept);
     }

@@ -414,11 +414,13 @@ TEST_CASE("server: a peer that sends without end does not keep the others waitin
 TEST_CASE("server: a compressed frame is inflated, and messages of ours are compressed only where that was agreed and pays") {
     World world;
     world.session.message = [](Connection& connection, std::string_view payload) { connection.send(MessageKind::text, payload); };
-    Client plain = world.connect(), packed = world.connect();
+    Client plain = world.connect(), packed = world.connect(), small = world.connect();
     plain.upgrade();
     packed.upgrade("permessage-deflate; client_max_window_bits");
-    CHECK(!plain.connection->takes_deflate());
-    CHECK(packed.connection->takes_deflate());
+    small.upgrade("permessage-deflate; server_max_window_bits=10");
+    CHECK(plain.connection->deflate_window() == 0);
+    CHECK(packed.connection->deflate_window() == 12);
+    CHECK(small.connection->deflate_window() == 9);
     const std::string message(1000, 'm');
     CHECK(plain.ask(masked(0x81, message)) == frame(Opcode::text, message));
     std::string compressed, expected;
@@ -426,6 +428,20 @@ TEST_CASE("server: a compressed frame is inflated, and messages of ours are comp
     append_frame(expected, Opcode::text, compressed, Compressed::yes);
     CHECK(packed.ask(masked(0xc1, compressed)) == expected);
     CHECK(packed.ask(masked(0x81, "short")) == frame(Opcode::text, "short"));
+    // What repeats from further back than the small window holds tells the two compressors apart.
+    std::string far;
+    for (int i = 0; far.size() < 400; ++i) far += std::to_string(i * i);
+    far += far;
+    std::string expected_small;
+    for (const auto& [window, out] : {std::pair{12, &expected}, std::pair{9, &expected_small}}) {
+        compressed.clear();
+        out->clear();
+        REQUIRE(Deflater(window).deflate(far, compressed));
+        append_frame(*out, Opcode::text, compressed, Compressed::yes);
+    }
+    CHECK(expected != expected_small);
+    CHECK(packed.ask(masked(0x81, far)) == expected);
+    CHECK(small.ask(masked(0x81, far)) == expected_small);
 }
 
 TEST_CASE("server: flush passes are bounded by the duty, and never later than the latency cap (performance.md 3)") {

@@ -113,9 +113,8 @@ std::optional<DeflateParameters> accept_deflate_offer(std::string_view header, c
         DeflateParameters agreed;
         agreed.server_no_context_takeover = true;
         agreed.client_no_context_takeover = policy.client_no_context_takeover || terms->client_no_context_takeover;
-        // One compressor serves all; who has no room for its window is better served uncompressed than by one of its own.
-        agreed.server_max_window_bits = policy.server_max_window_bits;
-        if (terms->server_bits.value_or(15) < agreed.server_max_window_bits) continue;
+        const int room = terms->server_bits.value_or(15);
+        agreed.server_max_window_bits = room >= policy.server_max_window_bits ? policy.server_max_window_bits : std::min(room, DeflatePolicy::small_window_bits);
         // What the client says of its own window is repeated to it. Not 8: few can compress with that (zlib cannot), and an answer of 8 would bind it to do so.
         if (const int bits = terms->client_bits.value_or(15); bits > 8) agreed.client_max_window_bits = bits;
         return agreed;

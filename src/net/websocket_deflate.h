@@ -1,4 +1,5 @@
 #pragma once
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -24,9 +25,11 @@ struct DeflatePolicy {
     bool enabled = true;
     /// Asks clients to do the same, so that an idle session keeps no inflate window (32 KiB and more each).
     bool client_no_context_takeover = true;
-    /// The window of the shared compressor, 9 to 15. A client that asks for a smaller one is served uncompressed; 12 is what common
-    /// clients ask for, and messages of 4 KiB lose nothing by it.
+    /// The window of the shared compressor, 9 to 15: 12 is what common clients ask for, and messages of 4 KiB lose nothing by it.
+    /// All clients that ask for a smaller one share a second compressor, of `small_window_bits`.
     int server_max_window_bits = 12;
+    /// zlib's smallest. It refers to at most 250 bytes back (the window less its lookahead of 262), so that a client with 8 bits can read it as well.
+    static constexpr int small_window_bits = 9;
 };
 
 /// The server's side: answers the first acceptable offer in the Sec-WebSocket-Extensions header(s). nullopt: none, do not compress.
@@ -54,6 +57,19 @@ public:
 private:
     struct State;
     std::unique_ptr<State> state_;
+};
+
+/// The compressors of a reactor, made when they are first wanted: one for each window in use, all with their context dropped.
+class Deflaters {
+public:
+    Deflater& of(int window_bits) {
+        auto& one = all_[static_cast<std::size_t>(window_bits - DeflatePolicy::small_window_bits)];
+        if (!one) one = std::make_unique<Deflater>(window_bits);
+        return *one;
+    }
+
+private:
+    std::array<std::unique_ptr<Deflater>, 15 - DeflatePolicy::small_window_bits + 1> all_;
 };
 
 /// Inflates messages. Thread: one owner. Memory: about 40 KiB; one serves a whole reactor when contexts are not taken over.

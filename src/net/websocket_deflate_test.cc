@@ -1,6 +1,7 @@
 #include "net/websocket_deflate.h"
 
 #include <doctest/doctest.h>
+#include <zlib.h>
 
 #include "base/prng.h"
 
@@ -13,6 +14,12 @@ std::string bytes(std::initializer_list<int> list) {
     std::string out;
     for (const int b : list) out.push_back(static_cast<char>(b));
     return out;
+}
+
+std::string random_text(Prng& prng, std::size_t size) {
+    std::string text;
+    for (std::size_t i = 0; i < size; ++i) text += static_cast<char>('a' + prng.below(26));
+    return text;
 }
 
 }  // namespace
@@ -132,9 +139,12 @@ TEST_CASE("deflate: offers are answered by the rules, wrong ones passed over (RF
     CHECK(answer("permessage-deflate; server_max_window_bits=15; client_no_context_takeover") == base);
     CHECK(answer("permessage-deflate; server_max_window_bits=\"12\"") == base);
     CHECK(answer("x-other; a=\"b, c; d\", permessage-deflate") == base);
-    CHECK(answer("permessage-deflate; server_max_window_bits=10, permessage-deflate") == base);  // the first wants a smaller window
+    const std::string small = "permessage-deflate; server_no_context_takeover; client_no_context_takeover; server_max_window_bits=";
+    for (const char* bits : {"9", "10", "11"}) CHECK(answer(std::string("permessage-deflate; server_max_window_bits=") + bits) == small + "9");
+    CHECK(answer("permessage-deflate; server_max_window_bits=8") == small + "8");
+    CHECK(answer("permessage-deflate; server_max_window_bits=7, permessage-deflate") == base);  // the first is no offer
     for (const char* offer : {"", "x-webkit-deflate-frame", "permessage-deflate; unknown", "permessage-deflate; server_max_window_bits", "permessage-deflate; server_max_window_bits=7",
-                              "permessage-deflate; server_max_window_bits=16", "permessage-deflate; server_max_window_bits=012", "permessage-deflate; server_max_window_bits=9",
+                              "permessage-deflate; server_max_window_bits=16", "permessage-deflate; server_max_window_bits=012",
                               "permessage-deflate; server_no_context_takeover=1", "permessage-deflate; client_max_window_bits=abc",
                               "permessage-deflate; server_no_context_takeover; server_no_context_takeover", "permessage-deflate; client_max_window_bits; client_max_window_bits=9",
                               "permessage-deflate;", "permessage-deflate; =", "permessage-deflate; client_max_window_bits=\"\""})
@@ -142,6 +152,39 @@ TEST_CASE("deflate: offers are answered by the rules, wrong ones passed over (RF
     DeflatePolicy off;
     off.enabled = false;
     CHECK(!accept_deflate_offer("permessage-deflate", off));
+}
+
+TEST_CASE("deflate: what is compressed for a small window can be read with one of 8 bits (RFC 7692, 7.1.2.1)") {
+    Deflater deflater(DeflatePolicy::small_window_bits);
+    Prng prng(7);
+    for (int round = 0; round < 2000; ++round) {
+        // Repeats at every distance, just inside and just outside of 256 bytes most of all.
+        std::string message = random_text(prng, 40);
+        while (message.size() < 3000) {
+            const std::size_t back = std::min<std::size_t>(message.size(), round % 2 ? 236 + prng.below(40) : 1 + prng.below(600));
+            message += message.substr(message.size() - back, std::min<std::size_t>(back, 3 + prng.below(60)));
+            if (prng.below(3) == 0) message += random_text(prng, prng.below(9));
+        }
+        std::string packed;
+        REQUIRE(deflater.deflate(message, packed));
+        packed.append("\0\0\xff\xff", 4);
+        z_stream stream{};
+        REQUIRE(::inflateInit2(&stream, -8) == Z_OK);
+        stream.next_in = reinterpret_cast<Bytef*>(packed.data());
+        stream.avail_in = static_cast<uInt>(packed.size());
+        std::string read;
+        // Into little room, or zlib finds in it what its window no longer holds.
+        for (int result = Z_OK; result == Z_OK && read.size() < message.size();) {
+            char room[16];
+            stream.next_out = reinterpret_cast<Bytef*>(room);
+            stream.avail_out = sizeof room;
+            result = ::inflate(&stream, Z_SYNC_FLUSH);
+            read.append(room, sizeof room - stream.avail_out);
+            REQUIRE_MESSAGE(result == Z_OK, round);
+        }
+        ::inflateEnd(&stream);
+        REQUIRE(read == message);
+    }
 }
 
 TEST_CASE("deflate: a client understands its server's answer, and refuses what it did not offer") {

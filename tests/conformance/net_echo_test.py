@@ -158,16 +158,20 @@ class WebSocketTest(unittest.TestCase):
             async with websockets.connect(self.server.url(), compression=None, extensions=[factory]) as ws:
                 header = ws.response_headers.get("Sec-WebSocket-Extensions", "")
                 self.assertEqual(header, expected)
-                for _ in range(3):
-                    await ws.send("compress me " * 100)
-                    self.assertEqual(await ws.recv(), "compress me " * 100)
+                # Repeats near and far: a window that is larger than was agreed would be noticed by the library's zlib.
+                far = "".join(f"{n * n}, " for n in range(60))
+                for text in ("compress me " * 100, far * 5, (far[:250] + far[:240]) * 9):
+                    await ws.send(text)
+                    self.assertEqual(await ws.recv(), text)
         f = permessage_deflate.ClientPerMessageDeflateFactory
         both = "permessage-deflate; server_no_context_takeover; client_no_context_takeover; server_max_window_bits=12"
         run(go(f(), both))
         run(go(f(client_max_window_bits=True), both))
         run(go(f(server_max_window_bits=12, client_max_window_bits=12), both + "; client_max_window_bits=12"))
         run(go(f(server_no_context_takeover=True, client_no_context_takeover=True), both))
-        run(go(f(server_max_window_bits=9), ""))  # no room for the shared compressor's window: uncompressed
+        # All with a smaller window share a second compressor, whose window is zlib's smallest.
+        for bits, answered in ((8, 8), (9, 9), (10, 9), (11, 9)):
+            run(go(f(server_max_window_bits=bits), both.replace("=12", f"={answered}")))
 
     def test_a_compressed_bomb_is_closed_with_1009(self):
         s, head = self.server.upgraded("permessage-deflate")

@@ -4,6 +4,7 @@ import json
 import re
 
 import websockets
+from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
 
 from conftest import DEADLINE, until
 from test_auth import BASE, ask, connect
@@ -83,10 +84,10 @@ def test_messages_are_compressed_for_those_who_ask_for_it(weir):
     text = "the same words again and again, " * 200
 
     async def go():
-        async def bytes_of(compression):
+        async def bytes_of(compression, *extensions):
             before = counter(w, "weir_gateway_bytes_sent_total")
-            async with websockets.connect(w.ws("/"), compression=compression, ping_interval=None, open_timeout=DEADLINE) as ws:
-                assert ("deflate" in ws.response_headers.get("Sec-WebSocket-Extensions", "")) == (compression == "deflate")
+            async with websockets.connect(w.ws("/"), compression=compression, extensions=extensions or None, ping_interval=None, open_timeout=DEADLINE) as ws:
+                assert ("deflate" in ws.response_headers.get("Sec-WebSocket-Extensions", "")) == (compression == "deflate" or bool(extensions))
                 assert (await ask(ws, {"type": "subscribe", "data": {"type": "events", "stream": "s"}}))["type"] == "subscribed"
                 await asyncio.to_thread(push, w, [{"data": {"text": text}}] * 10)
                 for _ in range(10):
@@ -95,7 +96,8 @@ def test_messages_are_compressed_for_those_who_ask_for_it(weir):
 
         push(w, [{"data": {}}])
         plain, packed = await bytes_of(None), await bytes_of("deflate")
-        assert packed * 3 < plain, (packed, plain)
+        small = await bytes_of(None, ClientPerMessageDeflateFactory(server_max_window_bits=9))  # has a compressor of its own kind
+        assert packed * 3 < plain and small * 3 < plain, (packed, small, plain)
 
     asyncio.run(go())
 

@@ -126,7 +126,7 @@ private:
         DeliveryPolicy policy;
         if (const auto refusal = read_subscription(session, data, resumed.has_value(), wanted, since, policy)) return refusal;
         if (resumed) since = *resumed;
-        wanted.deflated = session.connection().takes_deflate();
+        wanted.deflate_window = session.connection().deflate_window();
         wanted.cbor = session.is_cbor();
         if (!own_id.empty()) {
             // An id that weir gave may be brought again, for the same subscription.

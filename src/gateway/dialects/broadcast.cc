@@ -27,7 +27,7 @@ public:
         wanted.type = stream->type;
         wanted.streams = {stream_};
         wanted.filter = may.filter;
-        wanted.deflated = session.connection().takes_deflate();
+        wanted.deflate_window = session.connection().deflate_window();
         session.hold(hub_.subscription(std::move(wanted)), {});
     }
 
