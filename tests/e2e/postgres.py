@@ -50,6 +50,11 @@ class Postgres:
         self.process = subprocess.Popen([program("postgres"), "-D", self.folder / "data"], stdout=self.log, stderr=self.log, cwd="/", **self.as_user)
         until(lambda: subprocess.run(["pg_isready", "-q", "-h", self.folder, "-p", str(self.port)]).returncode == 0, "PostgreSQL is ready")
 
+    def shut(self):
+        """As an administrator does it: all is written first."""
+        self.process.send_signal(signal.SIGINT)
+        self.process.wait(DEADLINE)
+
     def crash(self):
         self.process.send_signal(signal.SIGQUIT)
         self.process.wait(DEADLINE)

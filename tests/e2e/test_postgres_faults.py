@@ -1,6 +1,7 @@
 """What goes wrong around a database: each is one line that says what to do, no password appears anywhere, and afterwards every event is in the table once.
 
 Issue 5, "Exactly once" and "Clear"; S2-18."""
+import contextlib
 import json
 import os
 import pathlib
@@ -175,19 +176,55 @@ def test_kill_9_of_the_server_under_load(postgres, serve):
     same(w, postgres)
 
 
-@pytest.fixture
-def small_disk(postgres):
+@contextlib.contextmanager
+def disk_of(size, postgres):
     folder = pathlib.Path(tempfile.mkdtemp(prefix="weir-small-", dir="/tmp"))
     owner = postgres.as_user.get("user", os.geteuid())
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size=16m,mode=0700,uid={owner}", "tmpfs", str(folder)], capture_output=True, text=True)
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size},mode=0700,uid={owner}", "tmpfs", str(folder)], capture_output=True, text=True)
     if mounted.returncode != 0:
         folder.rmdir()
         pytest.skip(f"needs the right to mount: {mounted.stderr.strip()} (postgres_store_test.cc has the server's code for it)")
     yield folder
-    postgres.sql("DROP DATABASE IF EXISTS analytics WITH (FORCE)", database="postgres")
-    postgres.sql("DROP TABLESPACE IF EXISTS small", database="postgres")
     subprocess.run(["umount", "-l", str(folder)], check=True)
     folder.rmdir()
+
+
+@pytest.fixture
+def small_disk(postgres):
+    with disk_of("16m", postgres) as folder:
+        yield folder
+        postgres.sql("DROP DATABASE IF EXISTS analytics WITH (FORCE)", database="postgres")
+        postgres.sql("DROP TABLESPACE IF EXISTS small", database="postgres")
+
+
+def test_a_disk_full_of_the_servers_own_journal(serve):
+    """A server that cannot write its journal (WAL) ends itself, and does not start before there is room: for the store that is a server that is away."""
+    postgres = Postgres()
+    try:
+        with disk_of("36m", postgres) as folder:
+            postgres.shut()
+            wal = postgres.folder / "data/pg_wal"
+            subprocess.run(["mv", wal, folder / "pg_wal"], check=True)  # owners and all
+            wal.symlink_to(folder / "pg_wal")
+            postgres.start()
+            w = serve(postgres.url())
+            load, generator = 0, random.Random(7)
+            panicked = lambda: "PANIC" in (postgres.folder / "output").read_text(errors="replace")
+            while not panicked():
+                assert load < 50_000, "the journal does not fill its disk"
+                push(w, load, 200, lambda n: {"n": n, "blob": generator.randbytes(2000).hex()})
+                load += 200
+                until(lambda: panicked() or w.get("/api/v1/status")["stores"][0]["behind"] < 1000, "the store keeps up, or the server has ended")
+            push(w, load, 200)
+            says(w, "nothing lost")
+            subprocess.run(["mount", "-o", "remount,size=512m", str(folder)], check=True)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                postgres.process.wait(1)  # it may have come up again by itself
+                postgres.start()
+            same(w, postgres)
+            postgres.crash()
+    finally:
+        postgres.stop()
 
 
 def test_a_full_disk_on_the_database_side(postgres, serve, small_disk):
