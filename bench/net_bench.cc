@@ -140,11 +140,12 @@ void serve_beast(int ready) {
             });
         }
     };
+    // The library's own websocket_server_async.cpp: a strand for each session, its suggested timeouts. (It leaves Nagle's algorithm on, which only costs it.)
     asio::io_context io{1};
-    tcp::acceptor acceptor(io, {asio::ip::address_v4::loopback(), 0});
+    tcp::acceptor acceptor(asio::make_strand(io), {asio::ip::address_v4::loopback(), 0});
     tell_port(ready, acceptor.local_endpoint().port());
     std::function<void()> accept = [&] {
-        acceptor.async_accept([&](beast::error_code e, tcp::socket socket) {
+        acceptor.async_accept(asio::make_strand(io), [&](beast::error_code e, tcp::socket socket) {
             if (!e) {
                 socket.set_option(tcp::no_delay(true));
                 std::make_shared<Session>(std::move(socket))->run();

@@ -40,6 +40,7 @@ struct BenchFanout {
     Durability durability = Durability::process;
     std::string folder;
     std::vector<std::string> set;  ///< options of the own server: `gateway.duty=3`
+    bool pin = false;
     bool json = false;
 
     void declare(CLI::App& app);       ///< for `fanout`

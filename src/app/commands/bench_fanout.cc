@@ -41,7 +41,7 @@ Result<Target> target_of(const BenchFanout& bench, const BenchFeed* feed = nullp
         WEIR_TRY(auto folder, ScratchFolder::make(bench.folder));
         std::vector<std::string> arguments;
         for (const auto& one : bench.set) arguments.insert(arguments.end(), {"--set", one});
-        WEIR_TRY(auto server, BenchServer::start(std::move(folder), config_of(bench, feed), arguments));
+        WEIR_TRY(auto server, BenchServer::start(std::move(folder), config_of(bench, feed), arguments, bench.pin));
         target.own.emplace(std::move(server));
         target.http = target.own->address();
         target.websocket = "ws" + target.http.substr(4);
@@ -146,6 +146,7 @@ void BenchFanout::declare_idle(CLI::App& app) {
     app.add_option("--token", token, "Access token")->envname("WEIR_TOKEN");
     app.add_option("--folder", folder, "Where the own server has its log (default: the system's for temporary files)");
     app.add_option("--set", set, "An option of the own server: --set gateway.duty=3. May be repeated");
+    app.add_flag("--pin", pin, "The own server has the first processor for itself, and the subscribers the others")->excludes("--url");
     app.add_flag("--json", json, "For machines");
 }
 

@@ -1,6 +1,7 @@
 #include "app/commands/bench_server.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
@@ -19,6 +20,20 @@ std::string text_of(const std::filesystem::path& path) {
     std::ostringstream text;
     text << file.rdbuf();
     return std::move(text).str();
+}
+
+/// This process and what it starts from now on, to the first processor or to all the others.
+void pin(bool first) {
+    cpu_set_t all, some;
+    CPU_ZERO(&some);
+    if (::sched_getaffinity(0, sizeof all, &all) != 0 || CPU_COUNT(&all) < 2) return;
+    bool seen = false;
+    for (int i = 0; i < CPU_SETSIZE; ++i) {
+        if (!CPU_ISSET(i, &all)) continue;
+        if (seen != first) CPU_SET(i, &some);
+        seen = true;
+    }
+    ::sched_setaffinity(0, sizeof some, &some);
 }
 
 }  // namespace
@@ -65,7 +80,7 @@ ScratchFolder::~ScratchFolder() {
     if (!path_.empty()) std::filesystem::remove_all(path_, ignored);
 }
 
-Result<BenchServer> BenchServer::start(ScratchFolder folder, std::string config, const std::vector<std::string>& arguments) {
+Result<BenchServer> BenchServer::start(ScratchFolder folder, std::string config, const std::vector<std::string>& arguments, bool pinned) {
     const std::string file = (folder.path() / "weir.toml").string(), diagnostics = (folder.path() / "diagnostics").string();
     for (std::size_t at; (at = config.find("@FOLDER@")) != std::string::npos;) config.replace(at, 8, folder.path().string());
     std::ofstream(file) << config;
@@ -82,12 +97,14 @@ Result<BenchServer> BenchServer::start(ScratchFolder folder, std::string config,
         if (::getppid() != parent) ::_exit(1);
         // Ctrl-C at the terminal is for the bench, which ends its server itself.
         ::setpgid(0, 0);
+        if (pinned) pin(true);
         const int fd = ::open(diagnostics.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
         ::dup2(fd, STDOUT_FILENO);
         ::dup2(fd, STDERR_FILENO);
         ::execv("/proc/self/exe", argv.data());
         ::_exit(127);
     }
+    if (pinned) pin(false);
     BenchServer server(std::move(folder), pid);
     constexpr std::string_view mark = "listening on ";
     for (;;) {

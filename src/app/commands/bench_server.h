@@ -37,8 +37,9 @@ private:
 class BenchServer {
 public:
     /// `config`: the TOML text but for the port, which is weir's choice; @FOLDER@ in it becomes the folder. `arguments`: further ones of
-    /// `weir serve`. Waits until it listens. Errors: `not_started` with the last diagnostics.
-    static Result<BenchServer> start(ScratchFolder folder, std::string config, const std::vector<std::string>& arguments);
+    /// `weir serve`. Waits until it listens. `pinned`: it has the first processor, and this process and what it starts from now on the others.
+    /// Errors: `not_started` with the last diagnostics.
+    static Result<BenchServer> start(ScratchFolder folder, std::string config, const std::vector<std::string>& arguments, bool pinned = false);
     BenchServer(BenchServer&& other) noexcept;
     BenchServer& operator=(BenchServer&&) = delete;
     ~BenchServer();
