@@ -184,9 +184,11 @@ def disk_of(size, postgres):
     if mounted.returncode != 0:
         folder.rmdir()
         pytest.skip(f"needs the right to mount: {mounted.stderr.strip()} (postgres_store_test.cc has the server's code for it)")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
-    folder.rmdir()
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+        folder.rmdir()
 
 
 @pytest.fixture
