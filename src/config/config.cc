@@ -433,6 +433,10 @@ private:
             if (window.output.empty()) window.output = window.stream + "." + name;
             localise(window.schedule, window.zone);
         }
+        // Whoever only raises the one gets bounds that hold it.
+        GatewayOptions& gateway = config_.options.gateway;
+        for (const auto& [path, bytes] : {std::pair("gateway.session_queue_bytes", &gateway.session_queue_bytes), std::pair("gateway.ring_bytes", &gateway.ring_bytes)})
+            if (!config_.origins.contains(path)) *bytes = std::max(*bytes, gateway.max_message_size);
     }
 
     static void localise(std::optional<Schedule>& schedule, const Zone& zone) {

@@ -352,8 +352,8 @@ std::vector<Option> gateway_rows() {
             .help("A larger message closes its session with 1009. weir sends none that is larger either."),
         option("gateway.compression", &GatewayOptions::compression).env(from_004("COMPRESSION")).help("permessage-deflate, if the client offers it."),
         option("gateway.session_queue_bytes", &GatewayOptions::session_queue_bytes).bytes().range(1024, 1ll << 30).changes(When::reload)
-            .help("Pending for one session; at the bound its subscription's policy acts."),
-        option("gateway.ring_bytes", &GatewayOptions::ring_bytes).bytes().range(64 * 1024, 1ll << 34).help("Encoded frames kept for one audience."),
+            .help("Pending for one session; at the bound its subscription's policy acts. Not set: at least max_message_size."),
+        option("gateway.ring_bytes", &GatewayOptions::ring_bytes).bytes().range(64 * 1024, 1ll << 34).help("Encoded frames kept for one audience. Not set: at least max_message_size."),
         option("gateway.subscriptions_per_session", &GatewayOptions::subscriptions_per_session).range(1, 1'000'000).changes(When::reload)
             .help("One more is refused with an error."),
         option("gateway.groups_max", &GatewayOptions::groups_max).range(1, 1'000'000)
