@@ -282,6 +282,8 @@ TEST_CASE("config: rules between options name both paths, with the value and pla
     CHECK(contains(mistakes("[gateway]\nmax_message_size = \"2MiB\"\nsession_queue_bytes = \"1MiB\""), "weir.toml:3: gateway.session_queue_bytes is \"1MiB\"; allowed: at least gateway.max_message_size; gateway.max_message_size is \"2MiB\" (weir.toml:2)"));
     const auto large = good("[gateway]\nmax_message_size = \"32MiB\"").options.gateway;
     CHECK((large.session_queue_bytes == large.max_message_size && large.ring_bytes == large.max_message_size));
+    for (const char* taken : {"/", "/stream", "/feed/x", "/ws"})
+        CHECK(contains(mistakes("[gateway]\necho_path = \"" + std::string(taken) + "\""), "allowed: a path that speaks no dialect"));
     CHECK(contains(mistakes("\n[feeds.pools]\n"), "weir.toml:2: feeds.pools has no source"));
     CHECK(contains(mistakes(std::string(pools) + "[[feeds.pools.sources]]\n"), "weir.toml:6: feeds.pools.sources[1].url is missing"));
     CHECK(contains(mistakes("[feeds.a]\n[[feeds.a.sources]]\nurl = \"http://x\""), "weir.toml:3: feeds.a.sources[0].url is \"http://x\"; allowed: ws:// or wss:// and a host; feeds.a.sources[0].kind is websocket (default)"));

@@ -302,6 +302,8 @@ private:
         if (gateway.ring_bytes < gateway.max_message_size)
             fail("gateway.ring_bytes", "gateway.ring_bytes is " + bytes_text(gateway.ring_bytes) + "; allowed: at least gateway.max_message_size; " +
                                            and_where("gateway.max_message_size", message));
+        if (const std::string& echo = gateway.echo_path; echo == "/" || echo == "/stream" || echo.starts_with("/feed/") || (!echo.empty() && echo == gateway.spc_path))
+            fail("gateway.echo_path", "gateway.echo_path is " + quoted(echo) + "; allowed: a path that speaks no dialect (/, /stream, /feed/... and gateway.spc_path do)");
         if (gateway.proxy_protocol && gateway.trusted_proxies.empty())
             fail("gateway.proxy_protocol", "gateway.proxy_protocol is true; allowed: only with gateway.trusted_proxies; " + and_where("gateway.trusted_proxies", "[]"));
         const bool is_public = gateway.enabled && !is_loopback(gateway.host);

@@ -15,6 +15,7 @@
 #include "gateway/auth/door.h"
 #include "gateway/broadcast_report.h"
 #include "gateway/dialects/dialects.h"
+#include "gateway/echo.h"
 #include "event/json.h"
 #include "gateway/http/api.h"
 #include "gateway/http/metrics_text.h"
@@ -50,7 +51,7 @@ net::ServerOptions server_options(const GatewayOptions& options, const std::vect
     server.ping_interval = options.ping_interval;
     server.ping_timeout = options.ping_timeout;
     server.close_timeout = options.close_timeout;
-    server.send_buffer_bytes_max = std::max<std::size_t>(options.session_queue_bytes, options.max_message_size + 1024);
+    server.send_buffer_bytes_max = std::max<std::size_t>(options.session_queue_bytes, options.max_message_size + (options.echo_path.empty() ? 1024 : Echo::pause_bytes + 1024));
     server.flush_duty = options.duty;
     server.flush_latency_max = options.flush_latency;
     server.thread_time = thread_cpu_time;
@@ -213,6 +214,7 @@ struct Gateway::Impl {
         std::map<StreamName, BroadcastReport> reports;               ///< of the first shard
         Doors doors;
         Refused refused;
+        Echo echo;
         std::unique_ptr<net::HttpServer> server;
         std::unique_ptr<Api> api;
         net::Timer sweep, measure;
@@ -391,6 +393,11 @@ void Gateway::Impl::Shard::upgrade(net::HttpExchange& exchange, const std::strin
             return exchange.respond(426, {{"Sec-WebSocket-Version", "13"}, {"Upgrade", "websocket"}}, "WebSocket version 13 is spoken here\n");
         case net::UpgradeCheck::good: break;
         default: return send_answer(exchange, error_answer(GatewayError::bad_request, "not a WebSocket handshake"));
+    }
+    if (!options.echo_path.empty() && path == options.echo_path) {
+        if (!who) return send_answer(exchange, error_answer(GatewayError::auth_required));
+        exchange.accept_websocket({.handler = echo});
+        return;
     }
     const auto place = place_of(path);
     if (!place) return send_answer(exchange, error_answer(GatewayError::unknown_path, path));

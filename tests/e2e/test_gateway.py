@@ -8,9 +8,10 @@ import re
 import zlib
 
 import websockets
+from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
 
 from conftest import BINARY, DEADLINE, until
-from test_auth import BASE, ask, connect
+from test_auth import BASE, ask, connect, tokens
 
 
 def test_weir_says_of_itself_what_it_does(weir):
@@ -43,10 +44,10 @@ def frame(opcode, payload, rsv1=False, length=None):
     return first + head + bytes(4) + payload  # a mask of zeros leaves it as it is
 
 
-async def raw_socket(w, extensions=""):
+async def raw_socket(w, extensions="", path="/"):
     """A WebSocket without a library, so that it can misbehave."""
     reader, writer = await asyncio.open_connection("127.0.0.1", w.port)
-    writer.write(f"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{extensions}\r\n".encode())
+    writer.write(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{extensions}\r\n".encode())
     head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), DEADLINE)
     assert head.startswith(b"HTTP/1.1 101"), head
     return reader, writer, head
@@ -195,3 +196,53 @@ def test_good_clients_get_everything_beside_hostile_ones(weir):
         assert memory("VmHWM") - before < declared, (memory("VmHWM") - before, declared)
     until(lambda: w.get("/stats")["active_clients"] == 0, "everybody has left")
     assert w.get("/stats")["queued"] == 0
+
+
+def test_the_echo_of_conformance_suites_is_there_when_it_is_configured_and_for_whoever_may_come_in(weir):
+    """RFC 6455 and 7692 through the product itself; what tests/conformance/net_echo_test.py has in detail of its serving floor."""
+    assert "404" in str(asyncio.run(refusal(weir(BASE, name="plain"), "/echo")))
+    w = weir(BASE + 'echo_path = "/echo"\nmax_message_size = "20MiB"\n', name="echo")
+    texts = ["", "e", "é" * 70, "x" * 65535, "y" * 65536, "ü" * (8 << 20)]
+
+    async def go():
+        for extensions in (None, [ClientPerMessageDeflateFactory()], [ClientPerMessageDeflateFactory(True, True, 9, 9)], [ClientPerMessageDeflateFactory(server_max_window_bits=15)]):
+            async with websockets.connect(w.ws("/echo"), compression=None, extensions=extensions, max_size=None, ping_interval=None, open_timeout=DEADLINE) as ws:
+                for text in texts:
+                    for message in (text, text.encode()):
+                        await ws.send(message)
+                        assert await asyncio.wait_for(ws.recv(), DEADLINE) == message
+                await ws.send(text[at:at + 1000] for at in range(0, 50_000, 1000))
+                assert await asyncio.wait_for(ws.recv(), DEADLINE) == text[:50_000]
+                await ws.close(4321, "enough")
+                assert ws.close_code == 4321
+        # Who sends and does not read is not read from; nothing is lost when he does, and weir has not kept it for him.
+        reader, writer, _ = await raw_socket(w, path="/echo")
+        count, size = 1000, 100_000
+        for _ in range(count):
+            writer.write(frame(2, b"z" * size))
+        left = -1
+        while left != (left := writer.transport.get_write_buffer_size()):
+            await asyncio.sleep(0.2)
+        assert left > 0 and memory(w) < 90 << 20  # of 100 MB; messages of 16 MB have been before
+        for _ in range(count):
+            head = await asyncio.wait_for(reader.readexactly(10), DEADLINE)
+            assert head == b"\x82\x7f" + size.to_bytes(8, "big")
+            assert await asyncio.wait_for(reader.readexactly(size), DEADLINE) == b"z" * size
+        writer.close()
+
+    asyncio.run(go())
+    closed = weir(BASE + 'echo_path = "/echo"\nrequire_auth = true\n' + tokens(user=""), name="closed")
+    assert "401" in str(asyncio.run(refusal(closed, "/echo")))
+
+
+async def refusal(w, path):
+    try:
+        async with websockets.connect(w.ws(path), open_timeout=DEADLINE):
+            return "accepted"
+    except websockets.InvalidStatusCode as refused:
+        return refused
+
+
+def memory(w):
+    """Bytes that the process has of its own."""
+    return int(re.search(r"Pss_Anon:\s+(\d+) kB", pathlib.Path(f"/proc/{w.process.pid}/smaps_rollup").read_text()).group(1)) * 1024
