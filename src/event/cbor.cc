@@ -244,6 +244,12 @@ void append_cbor_text(std::string& out, std::string_view text) {
     out += text;
 }
 
+bool append_cbor_of(std::string& out, std::string_view json) {
+    const auto parsed = Json::parse(json, Json::own_levels_max);
+    if (parsed.ok()) append_cbor(out, *parsed);
+    return parsed.ok();
+}
+
 void append_cbor(std::string& out, const Json& json) {
     switch (json.kind()) {
         case Json::Kind::null: out += '\xf6'; return;

@@ -13,6 +13,8 @@ class Json;
 /// Appends `json` in preferred serialization (section 4.1): shortest heads, the shortest float that holds the number; a number
 /// written without point or exponent is an integer where 64 bits hold it. Members keep their order.
 void append_cbor(std::string& out, const Json& json);
+/// The same of a text of weir's own. False, and nothing appended, if it is no JSON: it is foreign in part, and may be wrong in ways that nobody thought of.
+bool append_cbor_of(std::string& out, std::string_view json);
 /// The head of an item of `major` type (0 to 7) with its argument: for messages that are put together from encoded pieces.
 void append_cbor_head(std::string& out, int major, std::uint64_t argument);
 void append_cbor_text(std::string& out, std::string_view text);

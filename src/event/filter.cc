@@ -3,6 +3,7 @@
 #include <charconv>
 #include <cstdlib>
 
+#include "event/excerpt.h"
 #include "event/json.h"
 
 namespace weir {
@@ -201,7 +202,7 @@ private:
     }
     static std::string quoted(std::string_view text) {
         std::string out;
-        append_json_string(out, text.substr(0, 100));
+        append_json_string(out, cut(text, 100));
         return out;
     }
 

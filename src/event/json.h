@@ -31,7 +31,10 @@ public:
 
     /// Strict RFC 8259, at most 64 levels deep. Error `malformed_json` with the offset of the first bad byte.
     /// Cost: about as fast as the text is copied; a hash of names where an object has more than 32 members.
-    static Result<Json> parse(std::string_view text);
+    static Result<Json> parse(std::string_view text) { return parse(text, foreign_levels_max); }
+    /// For texts of weir's own around foreign ones, whose levels come on top.
+    static Result<Json> parse(std::string_view text, int levels_max);
+    static constexpr int foreign_levels_max = 64, own_levels_max = 80;
 
     Kind kind() const { return kind_; }
     bool is_null() const { return kind_ == Kind::null; }

@@ -7,8 +7,6 @@
 namespace weir {
 namespace {
 
-constexpr int depth_max = 64;
-
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 /// The end of the JSON number at the start of `p`, or nullptr when there is none.
@@ -81,7 +79,7 @@ void keep_last_of_each(std::vector<Json::Member>& members) {
 /// Recursive descent over the whole text. Written here rather than on simdjson, whose values forget how a number was written.
 class Parser {
 public:
-    explicit Parser(std::string_view text) : start_(text.data()), p_(start_), end_(start_ + text.size()) {}
+    Parser(std::string_view text, int levels_max) : start_(text.data()), p_(start_), end_(start_ + text.size()), levels_max_(levels_max) {}
 
     Result<Json> document() {
         Json root;
@@ -141,7 +139,7 @@ private:
         return true;
     }
     bool value(Json& out, int depth) {
-        if (depth > depth_max) return fail("at most 64 levels");
+        if (depth > levels_max_) return fail("at most " + std::to_string(levels_max_) + " levels");
         blank();
         if (p_ == end_) return fail("a value");
         switch (*p_) {
@@ -194,6 +192,7 @@ private:
     const char* start_;
     const char* p_;
     const char* end_;
+    int levels_max_;
     std::string problem_;
 };
 
@@ -246,9 +245,9 @@ bool append_unescaped(std::string& out, std::string_view between_quotes) {
     return true;
 }
 
-Result<Json> Json::parse(std::string_view text) {
+Result<Json> Json::parse(std::string_view text, int levels_max) {
     if (!simdjson::validate_utf8(text.data(), text.size())) return Error{"malformed_json", "not JSON: not valid UTF-8"};
-    return Parser(text).document();
+    return Parser(text, levels_max).document();
 }
 
 }  // namespace weir

@@ -1,6 +1,7 @@
 #include "gateway/delivery.h"
 
 #include "base/assert.h"
+#include "event/excerpt.h"
 #include "event/json.h"
 #include "gateway/audience.h"
 
@@ -34,7 +35,7 @@ Result<DeliveryPolicy> DeliveryPolicy::parse(const Json& json) {
             if (at == std::end(bounds)) return bad("`delivery.at_bound` is disconnect, drop_oldest or conflate");
             policy.at_bound = static_cast<AtBound>(at - std::begin(bounds));
         } else {
-            return bad("`delivery." + name.substr(0, 64) + "`; allowed: conflate, max_rate, batch_ms, at_bound");
+            return bad("`delivery." + cut(name, 64) + "`; allowed: conflate, max_rate, batch_ms, at_bound");
         }
     }
     return policy;

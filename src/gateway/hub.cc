@@ -301,7 +301,7 @@ void Hub::tell_gap(Audience& audience, const HistoryStep::Gap& gap) {
     if (text.empty() || audience.members.empty()) return;
     if (audience.subscription.cbor) {
         binary_.clear();
-        append_cbor(binary_, *Json::parse(text));
+        if (!append_cbor_of(binary_, text)) return;
         text = binary_;
     }
     audience.stream.counts.matched += audience.members.size();

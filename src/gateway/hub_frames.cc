@@ -48,7 +48,11 @@ void Hub::deliver(Audience& audience, const Batch& batch, std::size_t i) {
         if (head.empty()) payload_.clear();
         payload_ += rest;
         binary_.clear();
-        append_cbor(binary_, *Json::parse(payload_));
+        // Numbers may take more as CBOR than as text.
+        if (!append_cbor_of(binary_, payload_) || binary_.size() > parts_.options.max_message_size) {
+            counts.dropped[static_cast<std::size_t>(Drop::too_large)] += audience.members.size();
+            return;
+        }
         payload_head = {};
         payload_rest = binary_;
     }
@@ -176,7 +180,7 @@ void Hub::append_frame(std::string& out, const Subscription& subscription, const
     append_rest(payload, subscription.dialect, subscription.type, batch, i);
     if (subscription.cbor) {
         std::string binary;
-        append_cbor(binary, *Json::parse(payload));
+        if (!append_cbor_of(binary, payload)) append_cbor(binary, Json());
         net::append_frame(out, net::Opcode::binary, binary);
     } else if (subscription.dialect == DialectKind::sse) {
         out += payload;

@@ -46,8 +46,7 @@ void Session::reply(std::string_view text) {
     bool sent;
     if (cbor_) {
         std::string binary;
-        append_cbor(binary, *Json::parse(text));
-        sent = connection_->send(net::MessageKind::binary, binary);
+        sent = !append_cbor_of(binary, text) || connection_->send(net::MessageKind::binary, binary);
     } else {
         sent = connection_->send(net::MessageKind::text, text);
     }
@@ -103,11 +102,16 @@ const Session::Held* Session::find(std::string_view id) const {
     return nullptr;
 }
 
+void Session::hold_times(std::string_view id, std::uint32_t times) {
+    for (Held& held : held_)
+        if (held.subscription->id == id) held.count = std::clamp<std::uint32_t>(times, 1, times_max);
+}
+
 /// False if it was held already.
 bool Session::hold_place(Subscription& subscription) {
     for (Held& held : held_) {
         if (held.subscription != &subscription) continue;
-        ++held.count;
+        held.count = std::min(held.count + 1, times_max);
         return false;
     }
     held_.push_back({&subscription, 1});

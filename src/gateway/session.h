@@ -126,6 +126,9 @@ public:
     /// False if it is not held. True also when it is held still because it was taken more often.
     bool drop(std::string_view id);
     const Held* find(std::string_view id) const;
+    /// As if what is held had been taken so often (it ends when it has been given up as often); at most `times_max`.
+    void hold_times(std::string_view id, std::uint32_t times);
+    static constexpr std::uint32_t times_max = 1000;
     const SmallVector<Held>& held() const { return held_; }
     /// Its subscription covers a stream that has just appeared.
     void join(Audience& audience);

@@ -106,11 +106,9 @@ bool Session::write_group(Shared& shared) {
             if (payload.size() > hub_.options().max_message_size) {
                 // Nobody can be sent it: it is dropped, and done with.
             } else {
-                if (subscription.cbor) {
-                    binary.clear();
-                    append_cbor(binary, *Json::parse(payload));
-                }
-                hub_.append_shared_frame(frames, subscription, subscription.cbor ? binary : payload);
+                binary.clear();
+                const bool encoded = !subscription.cbor || (append_cbor_of(binary, payload) && binary.size() <= hub_.options().max_message_size);
+                if (encoded) hub_.append_shared_frame(frames, subscription, subscription.cbor ? binary : payload);
             }
             sizes.push_back(frames.size() - before);
         }

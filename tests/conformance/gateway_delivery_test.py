@@ -677,6 +677,55 @@ class Cbor(DeliveryCase):
             await socket.send(b"\xff")
             self.assertEqual(cbor2.loads(await asyncio.wait_for(socket.recv(), DEADLINE))["data"]["code"], "malformed_message")
 
+    async def test_what_is_repeated_is_cut_between_characters(self):
+        """What a client sent is said back to it at a bounded length, as UTF-8 in either encoding."""
+        server = self.serve("stream=events")
+        cbor = await self.open(server, subprotocols=["weir.cbor"])
+        text = await self.open(server)  # its library takes no text frame that is not UTF-8
+        for size in (63, 127):
+            name = "x" * size + "é" * 100
+            for message in ({"type": name}, {"type": "subscribe", "data": {"type": name}}, {"type": "subscribe", "data": {"type": "events", name: 1}},
+                            {"type": "subscribe", "data": {"type": "events", "stream": name}}, {"type": "unsubscribe", "data": {"subscription_id": name}},
+                            {"type": "subscribe", "data": {"type": "events", "since": {name: {"epoch": "0000000000000001", "seq": 1}}}},
+                            {"type": "subscribe", "data": {"type": "events", "delivery": {name: 1}}}, {"type": "subscribe", "data": {"type": "events", "filters": {"a": {name: 1}}}},
+                            {"type": "publish", "data": {"stream": name, "event": {}}}, {"type": "update", "data": {"subscription_id": name, "delivery": {}}}):
+                told = await self.ask(text, message)
+                self.assertEqual(told["type"], "error", message)
+                self.assertEqual(await self.ask_cbor(cbor, message), told)
+            for path in ("/ws",):
+                spc = await self.open(server, path, subprotocols=["weir.cbor"])
+                self.assertEqual((await self.ask_cbor(spc, {"type": name}))["type"], "error")
+
+    async def test_an_event_as_deep_as_may_be_is_delivered(self):
+        """64 levels of an event's own, and those of a frame around it; live, from history and to a group."""
+        server = self.serve("stream=events")
+        socket = await self.open(server, subprotocols=["weir.cbor"])
+        member = await self.open(server, subprotocols=["weir.cbor"])
+        subscribed = await self.ask_cbor(socket, {"type": "subscribe", "data": {"type": "events"}})
+        await self.ask_cbor(member, {"type": "subscribe", "data": {"type": "events", "group": "g"}})
+        levels = 62
+        data = json.loads('{"a":' * levels + "1" + "}" * levels)
+        await self.aside(server.push, "events", {"data": data})
+        for one in (socket, member):
+            self.assertEqual(cbor2.loads(await asyncio.wait_for(one.recv(), DEADLINE))["data"]["event"]["payload"], data)
+        again = {"type": "subscribe", "data": {"type": "events", "subscription_id": "again", "last": 1}}
+        self.assertEqual((await self.ask_cbor(socket, again))["type"], "subscribed")
+        self.assertEqual(cbor2.loads(await asyncio.wait_for(socket.recv(), DEADLINE))["data"]["event"]["payload"], data)
+        self.assertEqual((await self.ask_cbor(socket, {"type": "unsubscribe", "data": {"subscription_id": subscribed["subscription_id"]}}))["type"], "unsubscribed")
+
+    async def test_a_token_that_is_resumed_in_its_own_session_changes_nothing(self):
+        server = self.serve("stream=events")
+        socket = await self.open(server)
+        asked = {"type": "subscribe", "data": {"type": "events"}}
+        sid = (await self.ask(socket, asked))["subscription_id"]
+        await self.ask(socket, asked)
+        for _ in range(25):  # each would double it
+            token = (await self.ask(socket, {"type": "resume_token"}))["data"]["token"]
+            self.assertEqual((await self.ask(socket, {"type": "resume", "data": {"token": token}}))["type"], "resumed")
+        give_up = {"type": "unsubscribe", "data": {"subscription_id": sid}}
+        for answer in ("unsubscribed", "unsubscribed", "error"):
+            self.assertEqual((await self.ask(socket, give_up))["type"], answer)
+
     async def test_the_spc_dialect_too_and_broadcast_has_only_json(self):
         server = self.serve("stream=samples")
         socket = await self.open(server, "/ws", subprotocols=["weir.cbor"])

@@ -7,6 +7,7 @@
 #include "base/backoff.h"
 #include "base/diag.h"
 #include "base/filesystem.h"
+#include "event/excerpt.h"
 #include "gateway/auth/jwt.h"
 #include "net/http_client.h"
 #include "net/signature.h"
@@ -227,8 +228,8 @@ Authenticator::Answer Authenticator::State::answer_jwt(const Table& t, std::stri
     auto permissions = Permissions::of_claim(*claim);
     if (!permissions.ok()) return {nullptr, permissions.error().message};
     auto identity = std::make_shared<Identity>();
-    identity->name = "jwt " + claims->subject.substr(0, 128);
-    identity->holder = claims->subject.substr(0, 128);
+    identity->name = "jwt " + cut(claims->subject, 128);
+    identity->holder = cut(claims->subject, 128);
     identity->permissions = *std::move(permissions);
     identity->expires = claims->expires;
     identity->limits = limits_of(t.options, claims->issuer + '\n' + claims->subject);

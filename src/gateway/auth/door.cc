@@ -61,8 +61,7 @@ public:
             return;
         }
         std::string binary;
-        append_cbor(binary, *Json::parse(json));
-        connection->send(net::MessageKind::binary, binary);
+        if (append_cbor_of(binary, json)) connection->send(net::MessageKind::binary, binary);
     }
 
     const Visitor visitor;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "event/excerpt.h"
 #include "event/json.h"
 #include "gateway/dialects/analytics_messages.h"
 
@@ -64,7 +65,7 @@ Result<Permissions> Permissions::of_claim(const Json& claim) {
             permissions.types = 0;
             for (const auto& text : names) {
                 const auto type = subscription_type(text);
-                if (!type) return bad("`" + text.substr(0, 64) + "` is no subscription type");
+                if (!type) return bad("`" + cut(text, 64) + "` is no subscription type");
                 permissions.types |= bit(*type);
             }
         } else if (name == "streams") {
@@ -77,7 +78,7 @@ Result<Permissions> Permissions::of_claim(const Json& claim) {
             if (!value.is_boolean()) return bad("`" + name + "` is neither true nor false");
             (name == "publish" ? permissions.publish : name == "acknowledge" ? permissions.acknowledge : permissions.administer) = value.as_boolean();
         } else {
-            return bad("`" + name.substr(0, 64) + "` is not known");
+            return bad("`" + cut(name, 64) + "` is not known");
         }
     }
     return permissions;

@@ -1,5 +1,6 @@
 
 #include "event/cbor.h"
+#include "event/excerpt.h"
 #include "event/json.h"
 #include "gateway/auth/audit.h"
 #include "gateway/auth/door.h"
@@ -67,7 +68,7 @@ public:
         if (*type == "update") return update(session, *parsed);
         if (*type == "resume_token") return resume_token(session);
         if (*type == "resume") return resume(session, *parsed);
-        refuse(session, {GatewayError::unknown_message_type, "`" + std::string(type->substr(0, 64)) + "`; allowed: auth, subscribe, unsubscribe, update, ack, publish, resume_token, resume, ping"});
+        refuse(session, {GatewayError::unknown_message_type, "`" + cut(*type, 64) + "`; allowed: auth, subscribe, unsubscribe, update, ack, publish, resume_token, resume, ping"});
     }
 
     void authenticated(Session& session, bool right) override {
@@ -200,7 +201,7 @@ private:
         const Json* data = message.find("data");
         const auto id = subscription_named(message);
         if (!id) return refuse(session, {GatewayError::subscription_id_required, {}}, true);
-        const std::string name = id->substr(0, kOwnIdBytesMax);  // as it is repeated in an answer
+        const std::string name = cut(*id, kOwnIdBytesMax);  // as it is repeated in an answer
         const Session::Held* held = session.find(*id);
         if (!held) return refuse(session, {GatewayError::subscription_not_found, {}}, true, name);
         const Json* given = data ? data->find("positions") : nullptr;
@@ -227,12 +228,12 @@ private:
         if (metadata.size() > kMetadataBytesMax) return refused(GatewayError::malformed_message, "`metadata` of a publish is larger than 1 KiB");
         if (!stream) return refused(GatewayError::stream_required, {});
         if (!is_stream_name(*stream) || StreamDirectory::is_hidden(*stream) || hub_.directory().is_computed(*stream))
-            return refused(GatewayError::stream_required, "`" + std::string(stream->substr(0, 128)) + "`");
+            return refused(GatewayError::stream_required, "`" + cut(*stream, 128) + "`");
         const Permissions& may = session.identity()->permissions;
         if (*stream == Hub::kNoticeStream && !may.administer) return refused(GatewayError::forbidden, "needs `administer`");
         // Whoever may only see some streams may only write to these.
         if (!may.every_stream && !may.sees(*stream, hub_.directory().type_of(*stream)))
-            return refused(GatewayError::unknown_stream, "`" + std::string(stream->substr(0, 128)) + "`");
+            return refused(GatewayError::unknown_stream, "`" + cut(*stream, 128) + "`");
         if (!one == !(events && events->is_array())) return refused(GatewayError::bad_event, "either `data.event` or a list `data.events`");
         const std::size_t count = one ? 1 : events->items().size();
         Duration retry_after{0};
@@ -273,7 +274,7 @@ private:
             json.end();
         }
         json.end();
-        const std::string token = hub_.resume_tokens().make("analytics", {hub_.handed_out(), *Json::parse(text)});
+        const std::string token = hub_.resume_tokens().make("analytics", {hub_.handed_out(), *Json::parse(text, Json::own_levels_max)});
         if (token.size() + 256 > hub_.options().max_message_size) return refuse(session, {GatewayError::too_many_subscriptions, "a token of them is larger than a message"});
         text_.clear();
         messages::append_resume_token(text_, token);
@@ -308,14 +309,17 @@ private:
             since.otherwise = content->at;
             Json asked = one;
             std::erase_if(asked.members(), [](const auto& member) { return member.first == "count"; });
-            const Json* times = one.find("count");
-            for (std::int64_t n = times ? times->as_integer().value_or(1) : 1; n > 0; --n) {
-                std::string told;
-                const auto refusal = take(session, asked, id, since, told);
-                if (refusal) resumed.refused.push_back({id, refusal->error, refusal->detail});
-                else if (n == 1) resumed.subscribed.push_back(std::move(told));
-                if (refusal) break;
+            // What the session holds already is not held more often by a token of it.
+            const Session::Held* before = session.find(id);
+            const Json* count = one.find("count");
+            const std::int64_t times = std::max<std::int64_t>(before ? before->count : 1, count ? count->as_integer().value_or(1) : 1);
+            std::string told;
+            if (const auto refusal = take(session, asked, id, since, told)) {
+                resumed.refused.push_back({id, refusal->error, refusal->detail});
+                continue;
             }
+            session.hold_times(id, static_cast<std::uint32_t>(std::min<std::int64_t>(times, Session::times_max)));
+            resumed.subscribed.push_back(std::move(told));
         }
         text_.clear();
         messages::append_resumed(text_, resumed);
@@ -339,7 +343,7 @@ private:
         const Json* data = message.find("data");
         const auto id = subscription_named(message);
         if (!id) return refuse(session, {GatewayError::subscription_id_required, {}});
-        const std::string name = id->substr(0, kOwnIdBytesMax);  // as it is repeated in an answer
+        const std::string name = cut(*id, kOwnIdBytesMax);  // as it is repeated in an answer
         const Session::Held* held = session.find(*id);
         if (!held) return refuse(session, {GatewayError::subscription_not_found, {}}, false, name);
         const Json* delivery = data ? data->find("delivery") : nullptr;
@@ -378,7 +382,7 @@ private:
         if (!type_name) return Refusal{GatewayError::unknown_subscription_type, "`data.type` is missing or no text"};
         const auto type = subscription_type(*type_name);
         if (!type)
-            return Refusal{GatewayError::unknown_subscription_type, "`" + std::string(type_name->substr(0, 64)) +
+            return Refusal{GatewayError::unknown_subscription_type, "`" + cut(*type_name, 64) +
                                                                         "`; allowed: events, metrics, alerts, predictions, aggregations, system_status"};
         wanted.type = *type;
         const Permissions& may = session.identity()->permissions;
@@ -416,7 +420,7 @@ private:
                 since = *std::move(read);
             } else {
                 return Refusal{GatewayError::unknown_subscription_member,
-                               "`" + name.substr(0, 64) + "`; allowed: type, filters, stream, since, last, delivery, group, ack, subscription_id"};
+                               "`" + cut(name, 64) + "`; allowed: type, filters, stream, since, last, delivery, group, ack, subscription_id"};
             }
         }
         if (wanted.acknowledged && wanted.group.empty()) return Refusal{GatewayError::bad_group, "`ack` needs a `group`"};
@@ -433,7 +437,7 @@ private:
                 const HubStream* stream = hub_.stream(name);
                 const bool asked = wanted.streams.empty() || std::find(wanted.streams.begin(), wanted.streams.end(), name) != wanted.streams.end();
                 if (!stream || stream->type != *type || !asked)
-                    return Refusal{GatewayError::bad_since, "`since` names `" + name.substr(0, 128) + "`, which this subscription does not cover"};
+                    return Refusal{GatewayError::bad_since, "`since` names `" + cut(name, 128) + "`, which this subscription does not cover"};
             }
         }
         return std::nullopt;
@@ -449,7 +453,7 @@ private:
                 return std::nullopt;
             }
             // What may not be seen is told from what is not there by nothing (S3-R12).
-            if (!stream || !may.sees(stream->name, stream->type)) return Refusal{GatewayError::unknown_stream, "`" + one.as_string().substr(0, 128) + "`"};
+            if (!stream || !may.sees(stream->name, stream->type)) return Refusal{GatewayError::unknown_stream, "`" + cut(one.as_string(), 128) + "`"};
             if (stream->type != type)
                 return Refusal{GatewayError::unknown_stream, "`" + stream->name + "` carries " + std::string(subscription_type_name(stream->type)) +
                                                                  ", not " + std::string(subscription_type_name(type))};
@@ -468,7 +472,7 @@ private:
     void unsubscribe(Session& session, const Json& message) {
         const auto id = subscription_named(message);
         if (!id) return refuse(session, {GatewayError::subscription_id_required, {}});
-        const std::string name = id->substr(0, kOwnIdBytesMax);  // as it is repeated in an answer
+        const std::string name = cut(*id, kOwnIdBytesMax);  // as it is repeated in an answer
         if (!session.drop(*id)) return refuse(session, {GatewayError::subscription_not_found, {}}, false, name);
         text_.clear();
         messages::append_unsubscribed(text_, name);

@@ -1,4 +1,5 @@
 #include "event/cbor.h"
+#include "event/excerpt.h"
 #include "event/json.h"
 #include "gateway/auth/audit.h"
 #include "gateway/auth/door.h"
@@ -56,7 +57,7 @@ public:
         if (type == "resume") return resume(session, *parsed);
         if (type != "subscribe" && type != "unsubscribe")
             return refuse(session, GatewayError::unknown_message_type,
-                          "`" + std::string(type.substr(0, 64)) + "`; allowed: auth, subscribe, unsubscribe, resume_token, resume, ping");
+                          "`" + cut(type, 64) + "`; allowed: auth, subscribe, unsubscribe, resume_token, resume, ping");
         std::vector<std::uint64_t> ids;
         std::vector<std::string> groups;
         if (!read_rooms(session, *parsed, ids, groups)) return;
@@ -166,7 +167,7 @@ private:
             for (const auto& group : rooms->groups) json.value(group);
         json.end().end();
         text_.clear();
-        messages::append_resume_token(text_, hub_.resume_tokens().make("spc", {hub_.handed_out(), *Json::parse(text)}));
+        messages::append_resume_token(text_, hub_.resume_tokens().make("spc", {hub_.handed_out(), *Json::parse(text, Json::own_levels_max)}));
         session.reply(text_);
     }
 

@@ -2,6 +2,7 @@
 
 #include <charconv>
 
+#include "event/excerpt.h"
 #include "event/json.h"
 #include "base/diag.h"
 #include "gateway/auth/audit.h"
@@ -302,7 +303,7 @@ void Api::notice(net::HttpExchange& exchange) {
         if (level != "info" && level != "warning" && level != "critical") return refuse(waiting, GatewayError::bad_request, "`level` is info, warning or critical");
         if (json->find("group") && !json->find_string("group")) return refuse(waiting, GatewayError::bad_request, "`group` is a text");
         for (const auto& [name, value] : json->members())
-            if (name != "message" && name != "level" && name != "group") return refuse(waiting, GatewayError::bad_request, "unknown member `" + name.substr(0, 64) + "`; allowed: message, level, group");
+            if (name != "message" && name != "level" && name != "group") return refuse(waiting, GatewayError::bad_request, "unknown member `" + cut(name, 64) + "`; allowed: message, level, group");
         std::string text;
         JsonWriter event(text);
         event.object().member("type", "notice").name("data").object().member("message", *message).member("level", *level);

@@ -3,6 +3,7 @@
 #include <mutex>
 
 #include "base/guarded.h"
+#include "event/excerpt.h"
 #include "event/json.h"
 
 namespace weir {
@@ -42,7 +43,7 @@ private:
                 event.time = *time;
                 has_time_ = true;
             } else if (name != "seq" && name != "epoch" && name != "stream" && name != "source" && name != "ingested") {
-                return bad("unknown member `" + name.substr(0, 64) + "`; allowed: type, key, id, time, data");
+                return bad("unknown member `" + cut(name, 64) + "`; allowed: type, key, id, time, data");
             }
         }
         if (!data || !data->is_object()) return bad("`data` is missing or no object");

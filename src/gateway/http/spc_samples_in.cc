@@ -1,6 +1,7 @@
 // Samples over HTTP: a request's become events of `spc.in`, and its answer says what became of each.
 #include <algorithm>
 
+#include "event/excerpt.h"
 #include "event/json.h"
 #include "gateway/http/spc_api.h"
 #include "gateway/stream_directory.h"
@@ -67,7 +68,7 @@ void SpcApi::read_samples(const std::string& command, const IdentityPtr& who, st
                 if (!id || *id < 1 || *id > static_cast<std::int64_t>(kIdMax)) return bad("`" + name + "` is a whole number from 1 to 9007199254740991");
                 if (name == "characteristic_id") characteristic = std::to_string(*id);
             } else if (name != "value" && name != "values" && name != "size" && name != "nominal" && name != "part_sigma") {
-                return bad("unknown member `" + name.substr(0, 64) + "`; allowed: characteristic_id, sample_id, timestamp, value, values, size, nominal, part_sigma");
+                return bad("unknown member `" + cut(name, 64) + "`; allowed: characteristic_id, sample_id, timestamp, value, values, size, nominal, part_sigma");
             }
             if (data.size() > 1) data += ',';
             append_json_string(data, name);
