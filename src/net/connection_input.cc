@@ -256,6 +256,11 @@ void Connection::input_ended() {
         set(kPeerDone);
         return;
     }
+    if (state_ == State::http && pending_bytes() > 0) {
+        // The answer is made already, and still here.
+        set(kPeerDone);
+        return end_after_flush();
+    }
     const bool abnormal = state_ == State::websocket;
     end(Closed::By::peer, abnormal ? CloseCode::abnormal : CloseCode::normal, abnormal ? "the connection ended without a close frame" : "");
 }

@@ -411,6 +411,26 @@ TEST_CASE("server: a peer that sends without end does not keep the others waitin
     CHECK(seen.size() == 1 + flood.size() / masked(0x81, std::string(100, 'f')).size());
 }
 
+TEST_CASE("server: who asks and is done sending gets the whole answer (RFC 9112, 9.6)") {
+    for (const std::size_t size : std::initializer_list<std::size_t>{5, 300'000, 4'000'000}) {
+        CAPTURE(size);
+        World world;
+        const std::string body(size, 'b');
+        world.request = [&](HttpExchange& exchange) { exchange.respond(200, {}, body); };
+        Client client = world.connect("", 8192);
+        client.say("GET /a HTTP/1.1\r\nHost: x\r\n\r\n");
+        ::shutdown(client.fd, SHUT_WR);
+        std::string answer;
+        for (int i = 0; i < 5000 && !client.ended; ++i) {
+            world.reactor.turn();
+            answer += client.take();
+        }
+        CHECK(answer.starts_with("HTTP/1.1 200 "));
+        CHECK(answer.ends_with("\r\n\r\n" + body));
+        CHECK(world.server->open() == 0);
+    }
+}
+
 TEST_CASE("server: a compressed frame is inflated, and messages of ours are compressed only where that was agreed and pays") {
     World world;
     world.session.message = [](Connection& connection, std::string_view payload) { connection.send(MessageKind::text, payload); };

@@ -219,7 +219,8 @@ Inflater::Outcome Inflater::inflate(std::string_view compressed, std::string& ou
         while (outcome == Outcome::done && !ended) {
             const std::size_t before = out.size();
             // One byte above the bound tells a message that is too big from one that just fits.
-            const std::size_t room = std::min(std::max(out.capacity() - before, std::size_t(4096)), bytes_max + 1 - before);
+            // In steps that grow, since what zlib may fill is cleared first: a small message does not pay for a large one before it.
+            const std::size_t room = std::min(std::max({std::size_t(4096), 4 * compressed.size(), before}), bytes_max + 1 - before);
             out.resize(before + room);
             stream.next_out = reinterpret_cast<Bytef*>(out.data() + before);
             stream.avail_out = static_cast<uInt>(room);

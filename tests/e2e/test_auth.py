@@ -711,3 +711,12 @@ def test_node_ws_gets_in(weir):
     w = weir(BASE + tokens(user=""))
     done = subprocess.run(["node", "--input-type=module", "-e", NODE, w.ws("/"), "user-token"], capture_output=True, text=True, cwd=ROOT / "tests/e2e", timeout=DEADLINE)
     assert done.stdout.strip() == "auth_failed auth_success subscribed", done.stderr
+
+
+def test_of_several_forwarded_lines_only_the_proxys_own_counts(weir):
+    """A client may send an X-Forwarded-For of its own; a proxy that adds a line instead of appending to it changes nothing about whom to believe."""
+    w = weir(BASE + 'trusted_proxies = ["127.0.0.1"]\n' + tokens(user=""))
+    with socket.create_connection(("127.0.0.1", w.port)) as s:
+        s.sendall(b"GET /stream HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Forwarded-For: 127.0.0.1\r\nX-Forwarded-For: 203.0.113.9\r\nAuthorization: Bearer wrong\r\n"
+                  b"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+        until(lambda: "audit: auth_failed peer=203.0.113.9:0 " in w.diagnostics(), "the client's address is the proxy's word")
