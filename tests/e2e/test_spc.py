@@ -147,7 +147,7 @@ def test_kill_9_loses_no_sample_and_no_acknowledgement(weir):
 def test_a_token_does_over_rest_what_it_may_and_sees_what_is_inside_its_boundary(weir):
     """S3-28, spec.md 5: samples need `publish`, acknowledging `acknowledge`, characteristics and limits `administer`; what lies outside is not there."""
     bounded = """filter = '{"characteristic_id":1}'"""
-    w = weir(CONFIG.replace("[[characteristics]]", tokens(admin=ADMIN, wall="", sensor="publish = true", near="publish = true\n" + bounded, operator="acknowledge = true\n" + bounded, other="acknowledge = true\nstreams = [\"line\"]") + "[[characteristics]]"))
+    w = weir(CONFIG.replace("[[characteristics]]", tokens(admin=ADMIN, wall="", sensor="publish = true", near="publish = true\n" + bounded, operator="acknowledge = true\n" + bounded, keeper="publish = true\nacknowledge = true\n" + bounded, other="acknowledge = true\nstreams = [\"line\"]") + "[[characteristics]]"))
 
     def ask(token, method, path, body=None):
         status, text, _ = as_token(w, path, token + "-token", method, body)
@@ -191,6 +191,11 @@ def test_a_token_does_over_rest_what_it_may_and_sees_what_is_inside_its_boundary
     assert ask("near", "PATCH", "/api/v1/samples/2/1", {"excluded": True})[0] == 404
     assert ask("near", "PATCH", "/api/v1/samples/1/1", {"excluded": True})[0] == 200
     assert ask("sensor", "PATCH", "/api/v1/samples/2/1", {"value": 10})[0] == 200
+    # Nor do events lead out of a boundary.
+    for token, forged in (("near", {"type": "exclude_sample", "data": {"characteristic_id": 2, "sample_id": 1}}), ("keeper", {"type": "acknowledge", "data": {"violation_id": found[2], **ack}})):
+        status, answer = ask(token, "POST", "/api/v1/streams/spc.in/events", forged)
+        assert status == 403 and answer["error"]["detail"] == "needs `administer`"
+    assert ask("near", "POST", "/api/v1/streams/spc.in/events", {"type": "put_sample", "data": {"characteristic_id": 1, "sample_id": 2, "value": 10}})[0] == 200
 
 
 def test_a_retired_or_changed_characteristic_is_so_after_a_restart_and_configuration_does_not_bring_it_back(weir):

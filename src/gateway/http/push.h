@@ -38,7 +38,7 @@ PushedEvents read_pushed(const Json& events, Timestamp now, const std::function<
 /// What an event of this type needs to be pushed to this stream: an acknowledgement is an event too (`acknowledge`), and so are the commands on `spc.in` that define
 /// characteristics and limits (`administer`).
 Needs needs_of(std::string_view stream, std::string_view event_type);
-/// The first of these that `who` does not meet.
+/// The first of these that `who` does not meet. Who sees only a part of the characteristics may push samples, and commands only through the SPC endpoints.
 std::optional<Needs> missing_for(const Permissions& who, std::string_view stream, const PushedEvents& pushed);
 
 /// What the log said of pushed events: an error, or `{"accepted","duplicates","rejected","events":[{"seq","duplicate"}]}`.
