@@ -329,7 +329,7 @@ std::vector<Option> gateway_rows() {
             .help("Who answers WebSocket at `/`: source 002's consumer wants `broadcast:<stream>`."),
         option("gateway.spc_path", &GatewayOptions::spc_path).check(is_path, "an absolute path").help("Path of the spc dialect."),
         option("gateway.echo_path", &GatewayOptions::echo_path).check(is_path, "an absolute path")
-            .help("A WebSocket echo for conformance suites; empty: there is none."),
+            .help("A WebSocket echo for conformance suites (whose largest messages have 16 MiB: raise max_message_size as well); empty: there is none."),
         option("gateway.page", &GatewayOptions::page).help("Serve the dashboard at `/`."),
         option("gateway.clock_zone", &GatewayOptions::clock_zone).changes(When::reload).help("Zone of the page's clock."),
         option("gateway.max_connections", &GatewayOptions::max_connections).env(from_004("MAX_CONNECTIONS")).range(1, 10'000'000).changes(When::reload)
