@@ -99,23 +99,32 @@ Result<StoreWorker::Next> StoreWorker::read_next(CommitNo after, std::size_t eve
     return Next{*std::move(batches), upto};
 }
 
+// A stream with a hole has nothing before the hole's end. Up to the first such end the others have all, and are read as always: in commit order, and no more at a
+// time than asked for. Then that stream is one of them.
 Result<StoreWorker::Next> StoreWorker::read_after_gap(CommitNo after, std::size_t events_max) {
-    // What is left of each stream is read by itself, up to where none of them has a hole.
-    Next next{{}, after};
-    std::map<StreamName, CommitNo> removed;
+    std::vector<StreamName> whole;
+    std::optional<CommitNo> end;
+    bool news = false;
     for (const StreamInfo& info : log_.streams()) {
         if (!reads(info.name)) continue;
-        removed[info.name] = info.removed_commit;
-        next.upto = std::max(next.upto, info.removed_commit);
-    }
-    for (const auto& [stream, hole] : removed)
-        for (CommitNo from = std::max(after, hole); from < next.upto;) {
-            WEIR_TRY(const auto part, log_.read_commits({stream}, from, events_max));
-            if (part.empty()) break;
-            for (const BatchPtr& batch : part)
-                if (batch->commit <= next.upto) next.batches.push_back(batch);
-            from = part.back()->commit;
+        if (info.removed_commit <= after) {
+            whole.push_back(info.name);
+            continue;
         }
+        end = std::min(end.value_or(info.removed_commit), info.removed_commit);
+        CommitNo& told = told_[info.name];
+        news = news || told < info.removed_commit;
+        told = info.removed_commit;
+    }
+    Next next{{}, end.value_or(after)};
+    // None named would be all of them.
+    if (!whole.empty()) {
+        WEIR_TRY(next.batches, log_.read_commits(whole, after, events_max));
+    }
+    const std::size_t found = next.batches.size();
+    while (end && !next.batches.empty() && next.batches.back()->commit > *end) next.batches.pop_back();
+    if (!next.batches.empty() && next.batches.size() == found) next.upto = next.batches.back()->commit;
+    if (!news) return next;
     if (fresh_) diag::info(label() + ": begins with the oldest " + unit_ + " that the log keeps");
     else lost();
     return next;

@@ -82,6 +82,7 @@ protected:
         std::vector<BatchPtr> batches;
         CommitNo upto;  ///< the position when they are done; the old one when there is nothing
     };
+    /// At most `events_max` events (but whole commits), in commit order. What retention has removed is told once, and what is left follows.
     Result<Next> read_next(CommitNo after, std::size_t events_max);
     /// To be called with what was read before it is worked on and when it is done: so that `behind` is right.
     void note_begun(const std::vector<BatchPtr>& batches);
@@ -121,6 +122,7 @@ private:
 
     const std::string unit_;
     const Duration spacing_;
+    std::map<StreamName, CommitNo> told_;  ///< up to here it has been told what retention removed
     std::map<StreamName, Seq> done_;  ///< worked off up to here, as far as this process knows
     Backoff backoff_;
     std::optional<Duration> retry_at_;  ///< monotonic
