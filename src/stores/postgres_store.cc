@@ -156,6 +156,22 @@ CommitNo PostgresStore::first_commit_after(CommitNo stored) {
     return stored;
 }
 
+// Whether the database has what retention has removed of a stream. The commit number does not tell: it stays back while there are only ticks, and is of no use after
+// a change of epoch.
+bool PostgresStore::has_removed(const StreamInfo& info, const StreamPlaces& places) const {
+    if (setup_.origin) return false;
+    std::uint64_t written = 0;
+    if (const auto place = places.find(info.name); place != places.end()) {
+        const auto epochs = log_.epochs(info.name);
+        for (std::size_t i = 0; i < epochs.size(); ++i) {
+            if (to_text(epochs[i].first) != place->second.epoch) continue;
+            // What an epoch wrote beyond the begin of the next one is no longer in the log, and its numbers are given again.
+            written = i + 1 < epochs.size() ? std::min(place->second.seq, epochs[i + 1].second.value - 1) : place->second.seq;
+        }
+    }
+    return info.first.value <= written + 1;
+}
+
 // ---- writing
 
 Result<bool> PostgresStore::step() {
@@ -199,7 +215,7 @@ Result<bool> PostgresStore::step_connected() {
 }
 
 Result<RowChunk> PostgresStore::read_chunk(CommitNo after, const StreamPlaces& places) {
-    WEIR_TRY(Next next, read_next(after, batch_events_));
+    WEIR_TRY(Next next, read_next(after, batch_events_, [&](const StreamInfo& info) { return has_removed(info, places); }));
     RowChunk chunk = encoder_->encode(std::move(next.batches), next.upto, places);
     std::size_t bytes = 0;
     for (const RowChunk::Piece& piece : chunk.pieces) bytes += piece.text.size();

@@ -68,6 +68,7 @@ private:
     Result<void> begin();
     std::string begin_sql() const;
     CommitNo first_commit_after(CommitNo stored);
+    bool has_removed(const StreamInfo& info, const StreamPlaces& places) const;
 
     Result<RowChunk> read_chunk(CommitNo after, const StreamPlaces& places);
     void read_ahead(const RowChunk& chunk);

@@ -310,3 +310,33 @@ TEST_CASE("postgres: large events are written in small batches, so that a backlo
     CHECK(rig.one("SELECT count(*) FROM weir.events WHERE stream = 'small'") == "3000");
     CHECK(rig.rows.counted("weir_store_transactions_total") - before <= 8);  // 64 and more, doubling
 }
+
+TEST_CASE("postgres: what retention removes after it was written is no gap, whatever the commit number says; what it removes before is one") {
+    Rig rig;
+    StreamTable streams;
+    streams["pools"].retention_age = 1h;
+    RowRig rows(rig.path() + "/short", rig.clock, streams, 0);
+    const auto run = [&] {
+        auto store = rows.store(rig.setup);
+        CHECK_FALSE(store->poll().has_value());
+        rows.log().hold_for("store/warehouse", {});  // what is removed below is beyond the hard size, or long written
+    };
+    rows.fill("other", 5);
+    rows.fill("pools", 20);
+    run();
+    std::uint64_t gaps = 0;
+    SUBCASE("ticks only since") {}
+    SUBCASE("the commit number is of no use") { cluster().sql(rig.database, "INSERT INTO weir.positions (store, stream, epoch, seq) VALUES ('warehouse', 'gone', 'e', 1)"); }
+    SUBCASE("events since") {
+        rows.fill("pools", 3);
+        gaps = 1;
+    }
+    for (int i = 0; i < 5; ++i) rows.tick("pools");
+    rig.clock.advance(2 * 24h);
+    REQUIRE(rows.log().keep().ok());
+    REQUIRE(rows.log().info("pools")->first.value > 20);
+    rows.fill("other", 2);
+    run();
+    CHECK(rows.counted("weir_store_gaps_total") == gaps);
+    CHECK(rig.written("other") == rows.logged("other"));
+}

@@ -163,8 +163,10 @@ private:
 /// A log in a folder that outlives it, and a store on it.
 class RowRig {
 public:
-    explicit RowRig(const std::string& path, const Clock& clock) : clock_(clock) {
+    explicit RowRig(const std::string& path, const Clock& clock, StreamTable streams = {}, std::optional<std::uint64_t> tail_bytes = {}) : clock_(clock) {
         SqliteLog::Setup setup;
+        setup.streams = std::move(streams);
+        if (tail_bytes) setup.options.tail_bytes = *tail_bytes;
         setup.options.path = path;
         setup.options.durability = Durability::process;
         setup.clock = &clock;
@@ -191,6 +193,11 @@ public:
         }
         const auto committed = log_->commit(std::move(commit));
         REQUIRE_MESSAGE(committed.ok(), (committed.ok() ? std::string() : committed.error().message));
+    }
+    void tick(const std::string& stream) {
+        Commit commit;
+        commit.appends.push_back({stream, {}, {}});
+        REQUIRE(log_->commit(std::move(commit)).ok());
     }
     /// `count` readings in commits of at most `each`.
     void fill(const std::string& stream, int count, int each = 10) {

@@ -91,9 +91,9 @@ bool StoreWorker::caught_up() const {
     return true;
 }
 
-Result<StoreWorker::Next> StoreWorker::read_next(CommitNo after, std::size_t events_max) {
+Result<StoreWorker::Next> StoreWorker::read_next(CommitNo after, std::size_t events_max, const WasWritten& was_written) {
     auto batches = log_.read_commits(streams_, after, events_max);
-    if (!batches.ok() && batches.error().code == "gap") return read_after_gap(after, events_max);
+    if (!batches.ok() && batches.error().code == "gap") return read_after_gap(after, events_max, was_written);
     if (!batches.ok()) return std::move(batches).error();
     const CommitNo upto = batches->empty() ? after : batches->back()->commit;
     return Next{*std::move(batches), upto};
@@ -101,7 +101,7 @@ Result<StoreWorker::Next> StoreWorker::read_next(CommitNo after, std::size_t eve
 
 // A stream with a hole has nothing before the hole's end. Up to the first such end the others have all, and are read as always: in commit order, and no more at a
 // time than asked for. Then that stream is one of them.
-Result<StoreWorker::Next> StoreWorker::read_after_gap(CommitNo after, std::size_t events_max) {
+Result<StoreWorker::Next> StoreWorker::read_after_gap(CommitNo after, std::size_t events_max, const WasWritten& was_written) {
     std::vector<StreamName> whole;
     std::optional<CommitNo> end;
     bool news = false;
@@ -113,7 +113,7 @@ Result<StoreWorker::Next> StoreWorker::read_after_gap(CommitNo after, std::size_
         }
         end = std::min(end.value_or(info.removed_commit), info.removed_commit);
         CommitNo& told = told_[info.name];
-        news = news || told < info.removed_commit;
+        news = news || (told < info.removed_commit && !(was_written && was_written(info)));
         told = info.removed_commit;
     }
     Next next{{}, end.value_or(after)};

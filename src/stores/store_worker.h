@@ -1,4 +1,5 @@
 #pragma once
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -82,8 +83,10 @@ protected:
         std::vector<BatchPtr> batches;
         CommitNo upto;  ///< the position when they are done; the old one when there is nothing
     };
+    /// Whether all that retention has removed of a stream was written before, though it lies behind the position; unset: it was not.
+    using WasWritten = std::function<bool(const StreamInfo&)>;
     /// At most `events_max` events (but whole commits), in commit order. What retention has removed is told once, and what is left follows.
-    Result<Next> read_next(CommitNo after, std::size_t events_max);
+    Result<Next> read_next(CommitNo after, std::size_t events_max, const WasWritten& was_written = {});
     /// To be called with what was read before it is worked on and when it is done: so that `behind` is right.
     void note_begun(const std::vector<BatchPtr>& batches);
     void note_done(const std::vector<BatchPtr>& batches);
@@ -115,7 +118,7 @@ protected:
     diag::RateLimiter warnings_{60'000'000};
 
 private:
-    Result<Next> read_after_gap(CommitNo after, std::size_t events_max);
+    Result<Next> read_after_gap(CommitNo after, std::size_t events_max, const WasWritten& was_written);
     void note_waiting();
     void failed(const Error& error);
     void loop();
