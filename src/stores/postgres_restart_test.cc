@@ -218,6 +218,62 @@ TEST_CASE("postgres: a new log under the old name is written whole, though its n
     CHECK(cluster().one(rig.database, "SELECT count(*) || ' ' || count(DISTINCT epoch) FROM weir.events") == "10 2");
 }
 
+TEST_CASE("postgres: a log that comes back under its name after another one adds only what is new") {
+    Rig rig;
+    const auto write = [&](const std::string& log, const std::string& ids, int from, int to) {
+        RowRig rows(rig.path() + log, rig.clock);
+        for (int i = from; i <= to; ++i) rows.append("pools", {{.id = ids + std::to_string(i)}});
+        auto store = rows.store(rig.setup);
+        run_out(*store, rig.clock);
+        run_out(*rows.store(rig.setup), rig.clock);  // and what the next one reads of the places is right, too
+    };
+    write("/first", "a", 1, 5);
+    write("/second", "b", 1, 90);
+    write("/first", "a", 6, 8);
+    write("/second", "b", 91, 92);
+    write("/first", "a", 9, 9);
+    CHECK(cluster().one(rig.database, "SELECT count(*) || ' ' || count(DISTINCT id) || ' ' || count(DISTINCT epoch) FROM weir.events") == "101 101 2");
+    CHECK(cluster().one(rig.database, "SELECT string_agg(seq || ' ' || turn, ', ' ORDER BY turn) FROM weir.positions") == "92 3, 9 4");
+}
+
+TEST_CASE("postgres: when the other weir has begun a new epoch, what is read again after a reconnect is written once, of both epochs") {
+    Rig rig;
+    RowRig rows(rig.log_path(), rig.clock);
+    std::map<StreamName, PostgresStore::Place> newest;
+    rig.setup.origin = [](const Batch& batch, std::size_t i) {
+        const std::string id(batch.events[i].id);  // epoch-seq
+        return PostgresStore::Origin{"users", {id.substr(0, 2), std::stoull(id.substr(3))}};
+    };
+    rig.setup.connected = [&](const std::map<StreamName, PostgresStore::Place>& places) { newest = places; };
+    const auto append = [&](const std::string& epoch, int from, int to) {
+        for (int i = from; i <= to; ++i) rows.append("users", {{.id = epoch + "-" + std::to_string(i)}});
+    };
+    const auto written = [&] { return cluster().one(rig.database, "SELECT string_agg(id, ' ' ORDER BY ctid) FROM weir.events"); };
+    append("e2", 1, 3);
+    append("e1", 1, 2);  // by no order of the names
+    auto store = rows.store(rig.setup);
+    run_out(*store, rig.clock);
+    cluster().sql("postgres", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '" + rig.database + "'");
+    append("e1", 3, 3);
+    run_out(*store, rig.clock);
+    CHECK(written() == "e2-1 e2-2 e2-3 e1-1 e1-2 e1-3");
+    run_out(*rows.store(rig.setup), rig.clock);
+    CHECK(written() == "e2-1 e2-2 e2-3 e1-1 e1-2 e1-3");
+    CHECK(newest.at("users").epoch == "e1");
+    CHECK(newest.at("users").seq == 3);
+}
+
+TEST_CASE("postgres: the places that an older weir left are valid") {
+    Rig rig;
+    RowRig rows(rig.log_path(), rig.clock);
+    rows.fill("pools", 5);
+    run_out(*rows.store(rig.setup), rig.clock);
+    cluster().sql(rig.database, "ALTER TABLE weir.positions DROP CONSTRAINT positions_pkey, DROP COLUMN turn, ADD PRIMARY KEY (store, stream); DELETE FROM weir.migrations WHERE version = 2");
+    rows.fill("pools", 5);
+    run_out(*rows.store(rig.setup), rig.clock);
+    CHECK(rig.written() == rows.logged("pools"));
+}
+
 TEST_CASE("postgres: two that share a name share the work: each event is written by one of them (C-21)") {
     Rig rig;
     rig.setup.shared = true;

@@ -85,7 +85,10 @@ Result<void> PostgresStore::connect() {
         return maintain();
     }();
     if (!opened.ok()) connection_.reset();
-    else if (setup_.connected) setup_.connected(places_);
+    if (!opened.ok() || !setup_.connected) return opened;
+    std::map<StreamName, Place> newest;
+    for (const auto& [stream, places] : places_) newest[stream] = places.back();
+    setup_.connected(newest);
     return opened;
 }
 
@@ -139,9 +142,10 @@ Result<void> PostgresStore::claim() {
 }
 
 Result<StreamPlaces> PostgresStore::stored_places() {
-    WEIR_TRY(const auto rows, connection_->query("SELECT stream, epoch, seq FROM " + sql_name(setup_.options.schema) + ".positions WHERE store = " + sql_literal(setup_.name)));
+    WEIR_TRY(const auto rows, connection_->query("SELECT stream, epoch, seq, turn FROM " + sql_name(setup_.options.schema) + ".positions WHERE store = " + sql_literal(setup_.name) + " ORDER BY turn"));
     StreamPlaces places;
-    for (const auto& row : rows) places[row.at(0).value_or("")] = {row.at(1).value_or(""), std::stoull(row.at(2).value_or("0"))};
+    for (const auto& row : rows)
+        places[row.at(0).value_or("")].push_back({row.at(1).value_or(""), std::stoull(row.at(2).value_or("0")), std::stoull(row.at(3).value_or("0"))});
     return places;
 }
 
@@ -149,9 +153,9 @@ Result<StreamPlaces> PostgresStore::stored_places() {
 // what the database has is left out by its place.
 CommitNo PostgresStore::first_commit_after(CommitNo stored) {
     if (setup_.origin || stored > log_.head()) return {};
-    for (const auto& [stream, place] : places_) {
+    for (const auto& [stream, places] : places_) {
         const auto info = log_.info(stream);
-        if (!info || to_text(info->epoch) != place.epoch) return {};
+        if (!info || to_text(info->epoch) != places.back().epoch) return {};
     }
     return stored;
 }
@@ -161,13 +165,12 @@ CommitNo PostgresStore::first_commit_after(CommitNo stored) {
 bool PostgresStore::has_removed(const StreamInfo& info, const StreamPlaces& places) const {
     if (setup_.origin) return false;
     std::uint64_t written = 0;
-    if (const auto place = places.find(info.name); place != places.end()) {
-        const auto epochs = log_.epochs(info.name);
-        for (std::size_t i = 0; i < epochs.size(); ++i) {
-            if (to_text(epochs[i].first) != place->second.epoch) continue;
-            // What an epoch wrote beyond the begin of the next one is no longer in the log, and its numbers are given again.
-            written = i + 1 < epochs.size() ? std::min(place->second.seq, epochs[i + 1].second.value - 1) : place->second.seq;
-        }
+    const auto epochs = log_.epochs(info.name);
+    for (std::size_t i = 0; i < epochs.size(); ++i) {
+        const Place* place = find_place(places, info.name, to_text(epochs[i].first));
+        if (!place) continue;
+        // What an epoch wrote beyond the begin of the next one is no longer in the log, and its numbers are given again.
+        written = std::max(written, i + 1 < epochs.size() ? std::min(place->seq, epochs[i + 1].second.value - 1) : place->seq);
     }
     return info.first.value <= written + 1;
 }
@@ -307,14 +310,15 @@ Result<void> PostgresStore::write_once(RowChunk& chunk, bool careful) {
     // Dead letters before the commit: then none is lost. Their ids make a repeat of them nothing.
     WEIR_CHECK_OK(bury(log_, clock_, name_, chunk, targets_));
     std::string sql, values;
-    for (const auto& [stream, place] : chunk.places) {
-        const auto known = places_.find(stream);
-        if (known != places_.end() && known->second == place) continue;
-        values += (values.empty() ? "(" : ",(") + name + "," + sql_literal(stream) + "," + sql_literal(place.epoch) + "," + std::to_string(place.seq) + ")";
-    }
+    for (const auto& [stream, places] : chunk.places)
+        for (const Place& place : places) {
+            const Place* known = find_place(places_, stream, place.epoch);
+            if (known && *known == place) continue;
+            values += (values.empty() ? "(" : ",(") + name + "," + sql_literal(stream) + "," + sql_literal(place.epoch) + "," + std::to_string(place.seq) + "," + std::to_string(place.turn) + ")";
+        }
     if (!values.empty())
-        sql += "INSERT INTO " + schema + ".positions (store, stream, epoch, seq) VALUES " + values +
-               " ON CONFLICT (store, stream) DO UPDATE SET epoch = EXCLUDED.epoch, seq = EXCLUDED.seq;";
+        sql += "INSERT INTO " + schema + ".positions (store, stream, epoch, seq, turn) VALUES " + values +
+               " ON CONFLICT (store, stream, epoch) DO UPDATE SET seq = EXCLUDED.seq, turn = EXCLUDED.turn;";
     sql += "UPDATE " + schema + ".stores SET commit_number = " + std::to_string(chunk.upto.value) + " WHERE store = " + name + ";COMMIT";
     // Another one follows at once and flushes this one with it. Who is told of rows is told of nothing that may be taken back, and what is taken back must lower the number.
     const bool flushed = !ahead_ || setup_.written || chunk.upto.value <= stored_ || clock_.monotonic() - kept_at_ >= position_spacing;
@@ -334,8 +338,9 @@ Result<void> PostgresStore::write_once(RowChunk& chunk, bool careful) {
 // Another member of the group may have been faster: then all of the chunk is told apart again, under the lock.
 Result<void> PostgresStore::see_what_others_wrote(RowChunk& chunk) {
     WEIR_TRY(auto now, stored_places());
-    for (const auto& [stream, place] : places_)
-        if (const auto there = now.find(stream); there == now.end() || (there->second.epoch == place.epoch && there->second.seq < place.seq)) return taken_back();
+    for (const auto& [stream, places] : places_)
+        for (const Place& place : places)
+            if (const Place* there = find_place(now, stream, place.epoch); !there || there->seq < place.seq) return taken_back();
     if (now != places_) {
         places_ = std::move(now);
         ahead_.reset();
@@ -347,19 +352,19 @@ Result<void> PostgresStore::see_what_others_wrote(RowChunk& chunk) {
 // Two that begin a group at one moment begin at two places. Should the later one move the group's position over what only the earlier one has, nobody would
 // write that: so it waits for it. What is with nobody any more (a member that is gone, or the other weir's retention) is waited for once, and not for ever.
 Result<void> PostgresStore::wait_for_others(const RowChunk& chunk) {
-    std::set<StreamName> begun;
+    std::set<std::pair<StreamName, std::string>> begun;
     for (const BatchPtr& batch : chunk.batches) {
         for (std::size_t e = 0; e < batch->events.size(); ++e) {
             const Origin origin = setup_.origin(*batch, e);
-            const auto known = places_.find(origin.stream);
-            if (known == places_.end() || known->second.epoch != origin.place.epoch || origin.place.seq <= known->second.seq) continue;
-            if (!begun.insert(origin.stream).second || origin.place.seq == known->second.seq + 1) continue;
-            const std::pair hole(origin.stream, known->second.seq);
+            const Place* known = find_place(places_, origin.stream, origin.place.epoch);
+            if (!known || origin.place.seq <= known->seq) continue;
+            if (!begun.emplace(origin.stream, origin.place.epoch).second || origin.place.seq == known->seq + 1) continue;
+            const std::pair hole(origin.stream, known->seq);
             if (hole_ != hole) {
                 hole_ = hole;
                 hole_since_ = clock_.monotonic();
             }
-            const std::string what = "group " + setup_.name + " has written stream " + origin.stream + " up to " + std::to_string(known->second.seq) + ", and this member has it from " +
+            const std::string what = "group " + setup_.name + " has written stream " + origin.stream + " up to " + std::to_string(known->seq) + ", and this member has it from " +
                                      std::to_string(origin.place.seq) + " on";
             if (clock_.monotonic() - hole_since_ < others_patience) return Error{"others_first", what + ": another one has what lies between"};
             diag::warn(label() + ": " + what + ": nobody has written what lies between, and it is left out");

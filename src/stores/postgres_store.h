@@ -1,5 +1,6 @@
 #pragma once
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -15,7 +16,7 @@ namespace weir {
 
 /// Streams to tables of PostgreSQL 13 or newer (docs/postgresql.md, decisions.md 29): the generic tables, and mapped tables.
 ///
-/// **Exactly once.** Rows and position are one transaction. The position is (epoch, seq) of each stream; it is read back from the database
+/// **Exactly once.** Rows and position are one transaction. The position is a seq of each stream's epochs; it is read back from the database
 /// after every connect, and what it covers is never written again, whatever was lost on the way: weir, the connection in mid-COPY, the
 /// server, the answer to a COMMIT. The store's own row is locked by each transaction and names its owner: a second weir that writes
 /// under the same name takes over, and the first one stops writing (`fenced`).
@@ -44,8 +45,8 @@ public:
         OriginOf origin = {};
         /// Several processes share the work and the position: each event is written by the one that locks it first. Needs `origin`.
         bool shared = false;
-        /// After each connect, on the worker's thread: how far the database is.
-        std::function<void(const StreamPlaces&)> connected = {};
+        /// After each connect, on the worker's thread: how far the database is, in the epoch of each stream that was written last.
+        std::function<void(const std::map<StreamName, Place>&)> connected = {};
         /// After the commit, on the worker's thread, in order.
         std::function<void(const EventView&, const StreamName& stream, std::uint64_t seq)> written = {};
     };

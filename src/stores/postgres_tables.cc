@@ -235,7 +235,9 @@ std::vector<std::string> migrations(std::string_view schema) {
         first += "CREATE INDEX " + bare + "_time ON " + name + " USING brin (time);";
         first += "CREATE INDEX " + bare + "_series ON " + name + " (" + (table == GenericTable::windows ? "name, " : table == GenericTable::events ? "stream, " : "") + "key, time);";
     }
-    return {std::move(first)};
+    // A place in each epoch of a stream: those of former ones are not forgotten when their events are read again.
+    std::string second = "ALTER TABLE " + s + ".positions DROP CONSTRAINT positions_pkey, ADD COLUMN turn bigint NOT NULL DEFAULT 0, ADD PRIMARY KEY (store, stream, epoch);";
+    return {std::move(first), std::move(second)};
 }
 
 PartitionRange partition_around(Timestamp moment, PartitionBy by) {

@@ -1,5 +1,6 @@
 #include "stores/row_chunk.h"
 
+#include <algorithm>
 #include <optional>
 
 namespace weir {
@@ -8,7 +9,26 @@ namespace {
 constexpr Duration partitions_ahead = 400 * 24h;  // forecasts lie ahead; a time further away is a mistake of the source
 constexpr std::size_t partitions_max = 5000;      // of a table: a source that sends all times there are fills no catalog
 
+void note_written(StreamPlaces& places, const StreamName& stream, std::string_view epoch, std::uint64_t seq) {
+    auto& known = places[stream];
+    if (!known.empty() && known.back().epoch == epoch) {
+        known.back().seq = seq;
+        return;
+    }
+    const std::uint64_t turn = known.empty() ? 0 : known.back().turn + 1;
+    std::erase_if(known, [&](const StreamPlace& place) { return place.epoch == epoch; });
+    known.push_back({std::string(epoch), seq, turn});
+}
+
 }  // namespace
+
+const StreamPlace* find_place(const StreamPlaces& places, const StreamName& stream, std::string_view epoch) {
+    const auto known = places.find(stream);
+    if (known == places.end()) return nullptr;
+    // The newest first: it is nearly always that one.
+    const auto place = std::find_if(known->second.rbegin(), known->second.rend(), [&](const StreamPlace& each) { return each.epoch == epoch; });
+    return place == known->second.rend() ? nullptr : &*place;
+}
 
 RowChunk RowEncoder::encode(std::vector<BatchPtr> batches, CommitNo upto, const StreamPlaces& places) const {
     RowChunk chunk;
@@ -24,17 +44,18 @@ RowChunk RowEncoder::encode(std::vector<BatchPtr> batches, CommitNo upto, const 
 
 // What the database has of this stream already.
 Seq RowEncoder::done_of(const Batch& batch, const std::string& epoch, const StreamPlaces& places) const {
-    const auto place = places.find(batch.stream);
-    if (place == places.end()) return Seq{0};
-    if (place->second.epoch == epoch) return Seq{place->second.seq};
-    std::size_t mine = 0, its = 0, n = 0;
-    for (const auto& [known, first] : setup_.log.epochs(batch.stream)) {
-        ++n;
-        if (known == batch.epoch) mine = n;
-        if (to_text(known) == place->second.epoch) its = n;
+    const auto known = places.find(batch.stream);
+    if (known == places.end()) return Seq{0};
+    if (known->second.back().epoch == epoch) return Seq{known->second.back().seq};
+    bool later = false;
+    for (const auto& [each, first] : setup_.log.epochs(batch.stream)) {
+        // Of an older incarnation than one that the database has seen, it has all that there will be.
+        if (later && find_place(places, batch.stream, to_text(each))) return batch.seq_of(batch.events.size());
+        later = later || each == batch.epoch;
     }
-    // Of an older incarnation than the one that the database has seen, it has all that there will be.
-    return its > mine ? batch.seq_of(batch.events.size()) : Seq{0};
+    // Another log may have been written in between, under the same name.
+    const StreamPlace* place = find_place(places, batch.stream, epoch);
+    return Seq{place ? place->seq : 0};
 }
 
 void RowEncoder::encode(RowChunk& chunk, std::size_t b) const {
@@ -50,12 +71,12 @@ void RowEncoder::encode(RowChunk& chunk, std::size_t b) const {
         if (setup_.origin) {
             foreign = setup_.origin(batch, e);
             origin = {foreign->stream, foreign->place.epoch, Seq{foreign->place.seq}};
-            const auto place = chunk.places.find(foreign->stream);
-            if (place != chunk.places.end() && place->second.epoch == foreign->place.epoch && foreign->place.seq <= place->second.seq) continue;
+            const StreamPlace* place = find_place(chunk.places, foreign->stream, foreign->place.epoch);
+            if (place && foreign->place.seq <= place->seq) continue;
         } else if (origin.seq <= done) {
             continue;
         }
-        chunk.places[StreamName(origin.stream)] = {std::string(origin.epoch), origin.seq.value};
+        note_written(chunk.places, StreamName(origin.stream), origin.epoch, origin.seq.value);
         const auto bi = static_cast<std::uint32_t>(b), ei = static_cast<std::uint32_t>(e);
         chunk.events.emplace_back(bi, ei);
         if (setup_.generic > 0) {

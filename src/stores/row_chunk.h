@@ -2,6 +2,7 @@
 #include <functional>
 #include <map>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -13,13 +14,18 @@
 
 namespace weir {
 
-/// A position in one stream.
+/// A position in one epoch of a stream.
 struct StreamPlace {
     std::string epoch;
     std::uint64_t seq = 0;
+    std::uint64_t turn = 0;  ///< of a stream's epochs the one that was written last has the highest
     bool operator==(const StreamPlace&) const = default;
 };
-using StreamPlaces = std::map<StreamName, StreamPlace>;
+/// Of each stream at least one, by `turn`. Those of former epochs stay: their events may be read again, as after the database was away.
+using StreamPlaces = std::map<StreamName, std::vector<StreamPlace>>;
+
+/// nullptr when nothing of that epoch is there.
+const StreamPlace* find_place(const StreamPlaces& places, const StreamName& stream, std::string_view epoch);
 
 /// Where an event comes from, when it is not this log's own place that counts.
 struct EventOrigin {
