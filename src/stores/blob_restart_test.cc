@@ -301,6 +301,36 @@ TEST_CASE("blob store: retention waits for it, readings included; beyond the har
     CHECK_FALSE(files.contains("2026-02-17/10-15-to-10-20-5min.json"));
 }
 
+TEST_CASE("blob store: a window of whose readings retention has removed some is written with those that are left, and that is told once") {
+    StreamTable streams;
+    streams["pools"].retention_events = 1;
+    LogRig rig(streams, 0);
+    StoreRig store;
+    store.options.path = rig.path("out");
+    store.options.layout = BlobLayout::raw;
+    const auto running = store.make(rig);
+    rig.close({read_window(rig, "SSD-7", ten, 45)});
+    CHECK_FALSE(running->poll().has_value());
+    CHECK(store.counted("weir_store_gaps_total") == 0);
+
+    // The store has written all windows that there are, so nothing holds the readings of one that is still open.
+    const MadeWindow open = read_window(rig, "SSD-7", ten + 5min, 50);
+    MadeWindow empty;
+    empty.start = ten + 2h, empty.end = ten + 2h + 5min;
+    rig.close({empty});
+    CHECK_FALSE(running->poll().has_value());
+    CHECK(store.counted("weir_store_gaps_total") == 0);
+    REQUIRE(rig.log().keep().ok());
+    const std::uint64_t left = rig.log().info("pools")->head.value - rig.log().info("pools")->first.value + 1;
+    REQUIRE(left < 3);
+    rig.close({open});
+    CHECK_FALSE(running->poll().has_value());
+    CHECK(store.counted("weir_store_gaps_total") == 1);
+    const auto file = Json::parse(files_below(store.options.path).at("2026-02-17/10-05-to-10-10.json"));
+    REQUIRE(file.ok());
+    CHECK(file->find("readings")->items().size() == left);
+}
+
 TEST_CASE("blob store: every statistic can be had again from the readings in the raw file, and only those it counts are there (S1-18, S1-20)") {
     LogRig rig;
     StoreRig store;

@@ -69,6 +69,7 @@ Result<bool> BlobStore::step() {
     }
     note_begun(next.batches);
 
+    short_.clear();
     Due due;
     for (const BatchPtr& batch : next.batches) note(*batch, due);
     for (const auto& [group, keys] : due) {
@@ -79,6 +80,8 @@ Result<bool> BlobStore::step() {
     WEIR_CHECK_OK(objects_->flush());
     WEIR_CHECK_OK(commit_position(next.upto));
     position_ = next.upto;
+    // Not before: a step that failed is taken again, and would tell it again.
+    for (const std::string& what : short_) lost(what + " (" + std::to_string(short_warnings_.held_back) + " more such windows since the last such line)", short_warnings_);
     note_done(next.batches);
     return true;
 }
@@ -198,8 +201,13 @@ Result<void> BlobStore::add_readings(const BlobSource& source, std::vector<BlobW
         more = found.more;
         if (more) range.after = found.positions.back().first;
     }
-    for (BlobWindow& w : windows)
+    for (BlobWindow& w : windows) {
         std::stable_sort(w.readings.begin(), w.readings.end(), [](const BlobReading& a, const BlobReading& b) { return a.time < b.time; });
+        if (w.readings.size() < w.count)
+            short_.push_back("window " + w.name + " of " + source.input + (w.key.empty() ? "" : "/" + w.key) + " from " + to_rfc3339(w.start) + " counts " + std::to_string(w.count) +
+                             " readings, and the log has only " + std::to_string(w.readings.size()) + " of them, and so has its file; retention has removed the others: " +
+                             "keep " + source.input + " for longer than its longest window and an outage of this store take");
+    }
     return ok();
 }
 

@@ -42,6 +42,9 @@ struct BlobSource {
 /// **Empty windows** are written in profile `weir` (C-15). The source profiles cannot say why there is nothing: a warning, and no
 /// object (S0-32).
 ///
+/// **Retention that was faster than a window**, or than this store, leaves its object with fewer readings than it counts: that is told with both
+/// numbers, and counted as a gap.
+///
 /// When an object cannot be written (disk full, service away) it is tried again, as StoreWorker says.
 ///
 /// Thread: StoreWorker's. Cost: two range reads of the log a window and start, one or two objects.
@@ -82,6 +85,7 @@ private:
     Result<std::vector<Logged>> history_of(const Group& group);
     /// The objects that a history asks for.
     std::vector<Planned> plan(const Group& group, std::span<const Logged> history) const;
+    /// Those of which there are fewer than the window counts go to `short_`.
     Result<void> add_readings(const BlobSource& source, std::vector<BlobWindow>& windows);
     ObjectWrite object_of(const Planned& planned, std::string bytes, Epoch epoch, std::uint64_t revision) const;
     Result<ObjectStore::Put> put(ObjectWrite object);
@@ -94,7 +98,8 @@ private:
     std::unique_ptr<ObjectStore> objects_;
     bool several_windows_ = false, several_streams_ = false;
     std::string last_object_;
-    diag::RateLimiter empty_warnings_{60'000'000};
+    std::vector<std::string> short_;  ///< of this step: windows of which the log has not all readings any more, in words
+    diag::RateLimiter empty_warnings_{60'000'000}, short_warnings_{60'000'000};
     Metrics::Counter &written_, &unchanged_, &siblings_, &joined_, &empty_, &bad_;
 };
 

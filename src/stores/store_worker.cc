@@ -160,10 +160,11 @@ Result<void> StoreWorker::commit_position(CommitNo upto) {
     return ok();
 }
 
-void StoreWorker::lost() {
+void StoreWorker::lost() { lost("retention has removed " + unit_ + " before they were written; it goes on with what the log keeps", warnings_); }
+
+void StoreWorker::lost(const std::string& what, diag::RateLimiter& warnings) {
     gaps_.add();
-    if (warnings_.admit(clock_.monotonic().count()))
-        diag::warn(label() + ": retention has removed " + unit_ + " before they were written; it goes on with what the log keeps");
+    if (warnings.admit(clock_.monotonic().count())) diag::warn(label() + ": " + what);
 }
 
 void StoreWorker::failed(const Error& error) {

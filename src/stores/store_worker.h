@@ -96,8 +96,9 @@ protected:
     /// Commits the position to the log: what retention waits for.
     Result<void> commit_position(CommitNo upto);
 
-    /// Retention was faster than the store.
+    /// Retention was faster than the store: counts it, and says so.
     void lost();
+    void lost(const std::string& what, diag::RateLimiter& warnings);
     std::uint64_t behind();
     /// Stopping, and the time for what is left to do is over. The worker's.
     bool is_over();
