@@ -6,6 +6,7 @@
 
 #include <filesystem>
 
+#include "log/faulty_vfs.h"
 #include "log/log_conformance.h"
 #include "base/mailbox.h"
 #include "log/log_test_support.h"
@@ -138,6 +139,121 @@ TEST_CASE("log: another program that holds the file makes commits fail with `loc
     sqlite3_exec(other, "ROLLBACK", nullptr, nullptr, nullptr);
     sqlite3_close(other);
     CHECK((*log)->commit(commit_of("pools", {{"b"}}))->appended[0].seqs[0] == Seq{2});
+}
+
+namespace {
+
+void run_sql(const std::string& folder, const char* sql) {
+    sqlite3* file = nullptr;
+    REQUIRE(sqlite3_open((folder + "/log.db").c_str(), &file) == SQLITE_OK);
+    CAPTURE(sql);
+    CHECK(sqlite3_exec(file, sql, nullptr, nullptr, nullptr) == SQLITE_OK);
+    sqlite3_close(file);
+}
+
+/// Each stream in the file with its number, as `1:pools 2:line`.
+std::string stream_numbers(const std::string& folder) {
+    sqlite3* file = nullptr;
+    REQUIRE(sqlite3_open((folder + "/log.db").c_str(), &file) == SQLITE_OK);
+    std::string text;
+    const auto add = [](void* to, int, char** columns, char**) {
+        auto& all = *static_cast<std::string*>(to);
+        all += (all.empty() ? "" : " ") + std::string(columns[0]) + ":" + columns[1];
+        return 0;
+    };
+    CHECK(sqlite3_exec(file, "SELECT number, name FROM stream ORDER BY number", add, &text, nullptr) == SQLITE_OK);
+    sqlite3_close(file);
+    return text;
+}
+
+}  // namespace
+
+TEST_CASE("log: new streams whose first commit failed leave no hole in the numbers, and the log opens again") {
+    TemporaryFolder folder;
+    ManualClock clock;
+    SqliteLog::Setup setup;
+    setup.options.path = folder.path();
+    setup.clock = &clock;
+    setup.vfs = FaultyVfs::name();
+    {
+        auto log = SqliteLog::open(setup);
+        REQUIRE(log.ok());
+        REQUIRE((*log)->commit(commit_of("pools", {{"a"}})).ok());
+        FaultyVfs::plan(FaultyVfs::Fault::disk_full, 1, 1'000'000);
+        Commit both = commit_of("lost", {{"a"}});
+        both.appends.push_back(append_of("later", {{"a"}}));
+        CHECK((*log)->commit(std::move(both)).error().code == "disk_full");
+        FaultyVfs::plan(FaultyVfs::Fault::none, 0, 0);
+        CHECK((*log)->commit(commit_of("line", {{"a"}})).ok());
+        CHECK((*log)->commit(commit_of("later", {{"a"}}))->appended[0].seqs[0] == Seq{1});
+        CHECK((*log)->keep().ok());
+    }
+    CHECK(stream_numbers(folder.path()) == "1:pools 2:line 3:later");
+    auto again = SqliteLog::open(setup);
+    REQUIRE(again.ok());
+    CHECK((*again)->commit(commit_of("line", {{"a"}, {"b"}}))->appended[0].duplicates == 1);
+    CHECK_FALSE((*again)->info("lost"));
+}
+
+TEST_CASE("log: a new stream that only a refused commit named leaves no hole in the numbers") {
+    TemporaryFolder folder;
+    ManualClock clock;
+    SqliteLog::Setup setup;
+    setup.options.path = folder.path();
+    setup.clock = &clock;
+    {
+        auto log = SqliteLog::open(setup);
+        REQUIRE(log.ok());
+        REQUIRE((*log)->commit(commit_of("pools", {{"a"}})).ok());
+    }
+    // Its ids cannot be read back, so each commit to it is refused after what stands before it was named.
+    run_sql(folder.path(), "UPDATE body SET bytes = zeroblob(length(bytes))");
+    {
+        auto log = SqliteLog::open(setup);
+        REQUIRE(log.ok());
+        Commit both = commit_of("lost", {{"a"}});
+        both.appends.push_back(append_of("pools", {{"b"}}));
+        CHECK((*log)->commit(std::move(both)).error().code == "damaged");
+        CHECK((*log)->commit(commit_of("line", {{"a"}})).ok());
+    }
+    CHECK(stream_numbers(folder.path()) == "1:pools 2:line");
+    CHECK(SqliteLog::open(setup).ok());
+}
+
+TEST_CASE("log: a file with a hole in the numbers of its streams opens, and is kept and written as any other") {
+    TemporaryFolder folder;
+    ManualClock clock;
+    SqliteLog::Setup setup;
+    setup.options.path = folder.path();
+    setup.options.merge_after = 1min;
+    setup.keep_every = Duration(0);
+    setup.clock = &clock;
+    {
+        auto log = SqliteLog::open(setup);
+        REQUIRE(log.ok());
+        for (const char* name : {"gone", "pools", "gone-too", "line"}) REQUIRE((*log)->commit(commit_of(name, {{"a"}})).ok());
+    }
+    run_sql(folder.path(),
+            "DELETE FROM body WHERE id IN (SELECT body FROM block WHERE stream IN (1, 3)); DELETE FROM block WHERE stream IN (1, 3);"
+            "DELETE FROM stream_epoch WHERE stream IN (1, 3); DELETE FROM stream WHERE number IN (1, 3)");
+    {
+        auto log = SqliteLog::open(setup);
+        REQUIRE(log.ok());
+        CHECK((*log)->commit(commit_of("line", {{"a"}, {"b"}}))->appended[0].duplicates == 1);
+        CHECK((*log)->commit(commit_of("pools", {{"b"}}))->appended[0].seqs[0] == Seq{2});
+        CHECK((*log)->commit(commit_of("new", {{"a"}})).ok());
+        // Merging is a task of the writer, which goes over all streams.
+        clock.advance(10min);
+        CHECK((*log)->keep().ok());
+        CHECK(ids_of(*(*log)->read("pools", {1}, 10)) == "1:a 2:b");
+    }
+    CHECK(stream_numbers(folder.path()) == "2:pools 4:line 5:new");
+    const auto report = verify_log(folder.path());
+    REQUIRE(report.ok());
+    CHECK(report->problems.empty());
+    auto again = SqliteLog::open(setup);
+    REQUIRE(again.ok());
+    CHECK(ids_of(*(*again)->read("line", {1}, 10)) == "1:a 2:b");
 }
 
 TEST_CASE("log: a full mailbox refuses try_submit and leaves the commit with its owner") {

@@ -64,10 +64,7 @@ Result<std::unique_ptr<Writer>> Writer::start(Database database, Setup setup, Ta
         writer->positions_[std::string(positions.text(0))] = CommitNo{static_cast<std::uint64_t>(positions.integer(1))};
     }
     for (auto& row : writer->setup_.streams) {
-        Stream& stream = writer->stream_named(row.name);
-        WEIR_ASSERT(stream.row.number == row.number);
-        stream.row = row;
-        stream.stored = true;
+        writer->add_stream(row).stored = true;
     }
     writer->thread_ = std::thread([w = writer.get()] { w->loop(); });
     return writer;
@@ -115,20 +112,34 @@ void Writer::stop() {
 }
 
 StreamRow* Writer::stream(std::uint32_t number) {
-    if (number == 0 || number > by_number_.size() || !by_number_[number - 1]->stored) return nullptr;
-    return &by_number_[number - 1]->row;
+    const auto found = by_number_.find(number);
+    return found != by_number_.end() && found->second->stored ? &found->second->row : nullptr;
 }
 
 Writer::Stream& Writer::stream_named(const StreamName& name) {
-    auto& stream = streams_[name];
-    if (!stream) {
-        StreamRow row;
-        row.number = static_cast<std::uint32_t>(by_number_.size() + 1);
-        row.name = name;
-        stream.reset(new Stream{std::move(row), false, false, Dedupe(setup_.options.dedupe_horizon, setup_.options.dedupe_ids)});
-        by_number_.push_back(stream.get());
-    }
+    if (const auto known = streams_.find(name); known != streams_.end()) return *known->second;
+    StreamRow row;
+    row.number = last_number() + 1;
+    row.name = name;
+    return add_stream(std::move(row));
+}
+
+Writer::Stream& Writer::add_stream(StreamRow row) {
+    auto& stream = streams_[row.name];
+    WEIR_ASSERT(!stream);
+    stream.reset(new Stream{std::move(row), false, false, Dedupe(setup_.options.dedupe_horizon, setup_.options.dedupe_ids)});
+    const bool is_new = by_number_.emplace(stream->row.number, stream.get()).second;
+    WEIR_ASSERT(is_new);
     return *stream;
+}
+
+void Writer::forget_streams_after(std::uint32_t number) {
+    while (last_number() > number) {
+        const auto last = std::prev(by_number_.end());
+        WEIR_ASSERT(!last->second->stored);
+        streams_.erase(streams_.find(last->second->row.name));
+        by_number_.erase(last);
+    }
 }
 
 void Writer::loop() {
@@ -153,7 +164,7 @@ void Writer::loop() {
 
 void Writer::run_task(Request& request) {
     std::vector<StreamRow> before;
-    for (const Stream* stream : by_number_) before.push_back(stream->row);
+    for (const auto& [number, stream] : by_number_) before.push_back(stream->row);
     Result<void> result = begin_.run();
     if (result) {
         result = request.task(*this);
@@ -162,11 +173,14 @@ void Writer::run_task(Request& request) {
     }
     if (result) {
         std::vector<Stream*> stored;
-        for (Stream* stream : by_number_)
+        for (const auto& [number, stream] : by_number_)
             if (stream->stored) stored.push_back(stream);
         publish_info(stored);
     } else {
-        for (std::size_t i = 0; i < before.size(); ++i) by_number_[i]->row = before[i];
+        for (StreamRow& row : before) {
+            Stream& stream = *by_number_.find(row.number)->second;
+            stream.row = std::move(row);
+        }
     }
     request.task_done(std::move(result));
 }
@@ -175,6 +189,7 @@ void Writer::write_group(std::vector<Request>& requests) {
     if (requests.empty()) return;
     const Duration began = setup_.clock->monotonic();
     const LogRow log_before = log_;
+    const std::uint32_t last_before = last_number();
     std::map<Stream*, Staged> staged;
     std::vector<BatchPtr> batches;
     std::vector<Result<Committed>> answers;
@@ -194,6 +209,8 @@ void Writer::write_group(std::vector<Request>& requests) {
                 stream->dedupe.undo(part.ids_added);
                 stream->row = part.before;
             }
+            staged.clear();
+            forget_streams_after(last_before);
             log_ = log_before;
             for (auto reader = moved.rbegin(); reader != moved.rend(); ++reader) positions_[reader->first] = reader->second;
             batches.clear();
@@ -243,9 +260,15 @@ Result<Committed> Writer::stage(Commit& commit, Timestamp now, std::map<Stream*,
                                                std::to_string(commit.expected_position->value) + " as its commit expects; nothing of it was appended"};
     }
     std::vector<Stream*> streams;
+    const std::uint32_t last_before = last_number();
     for (const auto& append : commit.appends) {
         Stream& stream = stream_named(append.stream);
-        if (!stream.ids_read) WEIR_CHECK_OK(read_ids(stream));
+        if (!stream.ids_read) {
+            if (auto read = read_ids(stream); !read) {
+                forget_streams_after(last_before);
+                return std::move(read).error();
+            }
+        }
         streams.push_back(&stream);
     }
 

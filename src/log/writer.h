@@ -105,6 +105,10 @@ private:
     Result<void> store_stream(Staged& staged);
     Result<void> read_ids(Stream& stream);
     Stream& stream_named(const StreamName& name);
+    Stream& add_stream(StreamRow row);
+    std::uint32_t last_number() const { return by_number_.empty() ? 0 : by_number_.rbegin()->first; }
+    /// Forgets the streams behind this number, none of which is stored, so that the next new one gets theirs.
+    void forget_streams_after(std::uint32_t number);
     void publish_info(const std::vector<Stream*>& streams);
 
     Database database_;
@@ -122,7 +126,7 @@ private:
     std::int64_t next_body_;
     std::map<std::string, CommitNo, std::less<>> positions_;  ///< of all readers, as of the newest commit that was staged
     std::map<StreamName, std::unique_ptr<Stream>, std::less<>> streams_;
-    std::vector<Stream*> by_number_;  ///< number - 1
+    std::map<std::uint32_t, Stream*> by_number_;  ///< some may be missing: files of earlier versions have such holes
 
     Metrics::Counter &commits_, &events_, &duplicates_, &failures_;
     Metrics::Histogram& commit_seconds_;
