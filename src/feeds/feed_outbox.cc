@@ -8,6 +8,9 @@ namespace {
 constexpr Duration retry_spacing = 1s;
 constexpr std::size_t waiting_commits_max = 64;  // small ones: the bound on bytes would let thousands wait
 
+/// Whether the same commit may succeed later: there is room again, or the program that holds the log's file has let it go.
+bool passes(const Error& error) { return error.code == "disk_full" || error.code == "io_error" || error.code == "locked"; }
+
 }  // namespace
 
 struct FeedOutbox::Answers {
@@ -103,7 +106,7 @@ void FeedOutbox::take_answers() {
             wait(*one);
             retry_timer_.start(retry_spacing);
             continue;
-        } else if (answer.result.error().code == "disk_full" || answer.result.error().code == "io_error") {
+        } else if (passes(answer.result.error())) {
             wait(*one);
             retry_timer_.start(retry_spacing);
             if (admit_line())

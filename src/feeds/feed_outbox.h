@@ -13,8 +13,8 @@ namespace weir {
 
 /// What a feed has under way to the log: commits in their order, handed over as far as the log takes them, kept until it has answered.
 ///
-/// A commit that failed for the disk's sake is sent again until it succeeds; one that the log refuses for good is dropped, and its owner
-/// told. Bound: at `bytes_max` the owner is asked to pause, and at half of it to go on; nothing is lost. Thread: the reactor's.
+/// A commit that failed for the disk's sake, or because another program holds the log's file, is sent again until it succeeds; one that the
+/// log refuses for good is dropped, and its owner told. Bound: at `bytes_max` the owner is asked to pause, and at half of it to go on; nothing is lost. Thread: the reactor's.
 class FeedOutbox {
 public:
     class Owner {

@@ -499,6 +499,21 @@ TEST_CASE("feed: a full disk is waited out; what the log refuses for good is cou
     CHECK(noted == 1);
 }
 
+TEST_CASE("feed: a log that another program holds is waited out as a full disk is") {
+    Stage stage;
+    stage.log.fail_with = "locked";
+    stage.say(1);
+    stage.say(2);
+    stage.pass(3s);
+    CHECK(stage.log.events == 0);
+    CHECK(stage.log.attempts < 40);
+    stage.log.fail_with = "";
+    stage.pass(2s);
+    CHECK(stage.log.events == 2);
+    CHECK(stage.feed->counts().dropped == 0);
+    for (const auto& commit : stage.log.commits) CHECK(commit.appends[0].notes.rejected.empty());
+}
+
 TEST_CASE("feed: a step of the wall clock is told in the stream (C-38)") {
     Stage stage;
     stage.say(1);
