@@ -179,7 +179,7 @@ std::optional<Timestamp> Runner::poll() {
         failed_ = false;
         for (Slot& slot : slots_) {
             if (auto restored = restore(slot); !restored.ok()) {
-                fail(restored.error());
+                fail(slot.reader + " could not be restored from the log", restored.error());
                 return now + retry_wait_;
             }
         }
@@ -187,7 +187,7 @@ std::optional<Timestamp> Runner::poll() {
     for (;;) {
         auto worked = work();
         if (!worked.ok()) {
-            fail(worked.error());
+            fail("the log could not be read", worked.error());
             return now + retry_wait_;
         }
         if (failed_) return now;
@@ -362,13 +362,13 @@ void Runner::take_answers(bool wait) {
         }
         WEIR_ASSERT(pending_ > 0);
         --pending_;
-        if (!answer.good) fail(answer.error);
+        if (!answer.good) fail("the log refused a commit", answer.error);
     }
 }
 
-void Runner::fail(const Error& error) {
+void Runner::fail(std::string_view what, const Error& error) {
     if (!failed_)
-        diag::error("processors: the log refused a commit (" + error.code + ": " + error.message + "); they go on from the log in " +
+        diag::error("processors: " + std::string(what) + " (" + error.code + ": " + error.message + "); they go on from the log in " +
                     to_text(retry_wait_) + ", nothing is lost");
     failed_ = true;
 }

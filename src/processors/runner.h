@@ -124,7 +124,8 @@ private:
     void tick(Timestamp now, std::optional<Timestamp>& next);
     void take_answers(bool wait);
     void snapshot_all();
-    void fail(const Error& error);
+    /// `what` did not work, as a part of a sentence.
+    void fail(std::string_view what, const Error& error);
     void post_status();
     void loop();
 

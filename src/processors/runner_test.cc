@@ -3,9 +3,11 @@
 #include <doctest/doctest.h>
 
 #include <filesystem>
+#include <fstream>
 #include <functional>
 #include <thread>
 
+#include "base/diag.h"
 #include "base/prng.h"
 #include "log/sqlite_log.h"
 #include "processors/feed_status_processor.h"
@@ -36,6 +38,8 @@ public:
     explicit FragileLog(Log& log) : log_(log) {}
     std::function<bool()> dies;   ///< asked at each commit: from then on nothing arrives
     std::function<bool(const Commit&)> fails;
+    std::string unreadable;  ///< the code that reading fails with
+    bool stateless = false;  ///< state cannot be read
     std::size_t commits = 0;
 
     void submit(Commit commit, Done done) override {
@@ -49,6 +53,7 @@ public:
     Result<std::vector<BatchPtr>> read(std::string_view s, Seq from, std::size_t n) override { return log_.read(s, from, n); }
     Result<std::vector<BatchPtr>> read_before(std::string_view s, Seq b, std::size_t n) override { return log_.read_before(s, b, n); }
     Result<std::vector<BatchPtr>> read_commits(const std::vector<StreamName>& s, CommitNo a, std::size_t n) override {
+        if (!unreadable.empty()) return Error{unreadable, "as the test wants it"};
         return log_.read_commits(s, a, n);
     }
     bool in_tail(CommitNo after) override { return log_.in_tail(after); }
@@ -59,7 +64,10 @@ public:
     CommitNo head() override { return log_.head(); }
     std::vector<std::pair<Epoch, Seq>> epochs(std::string_view s) override { return log_.epochs(s); }
     Result<std::optional<CommitNo>> position(std::string_view r) override { return log_.position(r); }
-    Result<SavedState> state(std::string_view r) override { return log_.state(r); }
+    Result<SavedState> state(std::string_view r) override {
+        if (stateless) return Error{"io_error", "as the test wants it"};
+        return log_.state(r);
+    }
     std::unique_ptr<Wake> on_commit(std::function<void(CommitNo)> wake) override { return log_.on_commit(std::move(wake)); }
     bool dead = false;
 
@@ -437,6 +445,41 @@ TEST_CASE("runner: the same recorded input gives the same bytes, however readers
         CHECK(expected.size() > 50'000);
         CHECK(first_difference(outputs, expected) == "");
     }
+}
+
+TEST_CASE("runner: what failed is said: reading, a commit, or restoring") {
+    House house;
+    FragileLog log(*house.log);
+    auto runner = house.runner(log);
+    REQUIRE(runner->prepare().ok());
+    const std::string lines = house.folder.path + "/lines";
+    diag::configure({.level = diag::Level::info, .format = diag::Format::text, .file = lines});
+    log.unreadable = "io_error";
+    runner->poll();
+    runner->poll();  // notes when to try again
+    log.stateless = true;
+    house.clock.advance(10s);
+    runner->poll();
+    log.unreadable.clear(), log.stateless = false;
+    runner->poll();
+    house.clock.advance(40s);
+    log.fails = [](const Commit& commit) { return !commit.reader.empty(); };
+    Prng prng(1);
+    for (const auto minutes : {0min, 20min}) {
+        house.clock.advance(minutes);
+        house.feed(house.clock.now(), prng);
+        runner->poll();
+    }
+    diag::configure({});
+    std::ifstream file(lines);
+    const std::string said((std::istreambuf_iterator<char>(file)), {});
+    CAPTURE(said);
+    const auto read = said.find("processors: the log could not be read (io_error: as the test wants it); they go on");
+    const auto restored = said.find("processors: window/5min could not be restored from the log (io_error: as the test wants it); they go on");
+    const auto refused = said.find("processors: the log refused a commit (disk_full: no space left); they go on");
+    CHECK(read < restored);
+    CHECK(restored < refused);
+    CHECK(refused != std::string::npos);
 }
 
 TEST_CASE("runner: retention that goes past a processor is a told gap; what is left is read, and who reads another stream misses nothing") {
