@@ -116,11 +116,11 @@ Result<void> Server::Parts::start_processors() {
         if (!paths.ok()) return std::move(paths).error().within(config.where("windows." + name + ".value") + "windows." + name + ".value");
         runner->add(std::make_unique<WindowProcessor>(name, window, *std::move(paths)));
     }
-    // Retention keeps what a processor has not read yet.
-    for (const auto& [name, window] : config.options.windows) log->hold_for("window/" + name, {window.stream});
+    // Retention keeps what a processor has not read yet, and what it reads again after a crash.
+    for (const auto& [name, window] : config.options.windows) log->hold_for("window/" + name, {window.stream}, Runner::snapshot_key);
     if (!config.options.spc.enabled) return runner->start();
     auto spc = std::make_unique<SpcProcessor>(config.options.spc, spc_sources(config.options));
-    log->hold_for(spc->name(), spc->inputs());
+    log->hold_for(spc->name(), spc->inputs(), Runner::snapshot_key);
     WEIR_TRY(const Start start, spc_start(*log));
     runner->add(std::move(spc), start);
     WEIR_CHECK_OK(runner->start());

@@ -70,7 +70,7 @@ std::vector<Option> log_rows() {
         option("log.retention_events", &RetentionOptions::events).at_least(1).zero("no limit")
             .help("How many events of a stream stay."),
         option("log.retention_hard_bytes", &RetentionOptions::hard_bytes).bytes().at_least(64 * 1024).zero("waits for ever")
-            .help("Retention waits for processors and stores that are behind, up to this size of a stream; then it deletes, and tells each of them with a gap."),
+            .help("Retention waits for processors and stores that are behind, up to this size of a stream; then it deletes, and tells each of them with a gap. What came since a processor's last snapshot (20,000 events or 5 minutes) waits too: a restart reads it again."),
         option("log.block_bytes", &LogOptions::block_bytes).bytes().range(4 * 1024, 512 * 1024)
             .help("Largest committed block."),
         option("log.tail_bytes", &LogOptions::tail_bytes).bytes().range(64 * 1024, 1ll << 34)

@@ -1,5 +1,7 @@
 #include "log/block_reader.h"
 
+#include <charconv>
+
 #include "log/tail.h"
 
 namespace weir {
@@ -79,6 +81,7 @@ Result<std::unique_ptr<BlockReader>> BlockReader::open(const std::string& folder
     WEIR_TRY(reader->streams_, StreamRows::prepare(reader->database_));
     WEIR_TRY(reader->position_, reader->database_.prepare("SELECT position FROM reader WHERE name=?1"));
     WEIR_TRY(reader->state_, reader->database_.prepare("SELECT key, value FROM state WHERE reader=?1 ORDER BY key"));
+    WEIR_TRY(reader->state_value_, reader->database_.prepare("SELECT value FROM state WHERE reader=?1 AND key=?2"));
     WEIR_TRY(reader->begin_, reader->database_.prepare("BEGIN"));
     WEIR_TRY(reader->end_, reader->database_.prepare("COMMIT"));
     reader->epochs_ = std::move(epochs);
@@ -291,6 +294,18 @@ Result<std::vector<std::pair<std::string, std::string>>> BlockReader::state(std:
         if (!there) return found;
         found.emplace_back(s->text(0), s->text(1));
     }
+}
+
+Result<std::optional<CommitNo>> BlockReader::commit_in_state(std::string_view reader, std::string_view key) {
+    Use s(state_value_);
+    s->bind(1, reader).bind(2, key);
+    WEIR_TRY(const bool there, s->step());
+    if (!there) return std::optional<CommitNo>();
+    const std::string_view text = s->text(0);
+    CommitNo commit;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), commit.value);
+    if (error != std::errc() || end != text.data() + text.size()) return std::optional<CommitNo>();
+    return std::optional(commit);
 }
 
 }  // namespace weir

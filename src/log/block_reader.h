@@ -51,6 +51,8 @@ public:
     Result<Seq> seq_at(std::string_view stream, Timestamp t);
     Result<std::optional<CommitNo>> position(std::string_view reader);
     Result<std::vector<std::pair<std::string, std::string>>> state(std::string_view reader);
+    /// The number of a commit that is the value of this key of the reader's state; nullopt without one.
+    Result<std::optional<CommitNo>> commit_in_state(std::string_view reader, std::string_view key);
 
     /// The batches of one block.
     Result<BlockCache::Batches> batches(const BlockRow& row, const StreamName& name);
@@ -65,7 +67,7 @@ private:
     Database database_;
     std::optional<BlockRows> rows_;
     std::optional<StreamRows> streams_;
-    Statement position_, state_, begin_, end_;
+    Statement position_, state_, state_value_, begin_, end_;
     std::vector<Epoch> epochs_;
     std::shared_ptr<BlockCache> cache_;
 };

@@ -154,10 +154,13 @@ Result<void> Keeper::retire(const StreamRow& stream, const Holds& holds) {
     if (limits.age == Duration(0) && limits.bytes == 0 && limits.events == 0) return ok();
 
     CommitNo passed{UINT64_MAX};  // every reader that retention waits for has read up to here
-    for (const auto& [reader, names] : holds) {
-        if (std::find(names.begin(), names.end(), stream.name) == names.end()) continue;
+    for (const auto& [reader, hold] : holds) {
+        if (std::find(hold.streams.begin(), hold.streams.end(), stream.name) == hold.streams.end()) continue;
         WEIR_TRY(const auto position, reader_->position(reader));
         passed = std::min(passed, position.value_or(CommitNo{}));
+        if (hold.state_key.empty()) continue;
+        WEIR_TRY(const auto goes_back_to, reader_->commit_in_state(reader, hold.state_key));
+        passed = std::min(passed, goes_back_to.value_or(CommitNo{}));
     }
 
     const Timestamp oldest = setup_.clock->now() - limits.age;

@@ -14,8 +14,12 @@
 
 namespace weir {
 
-/// Which readers retention waits for, and in which streams.
-using Holds = std::map<std::string, std::vector<StreamName>, std::less<>>;
+/// What retention keeps for a reader (Log::hold_for).
+struct Hold {
+    std::vector<StreamName> streams;
+    std::string state_key;
+};
+using Holds = std::map<std::string, Hold, std::less<>>;  ///< by reader
 
 /// Keeps a log's file in shape: merges small blocks into large, better compressed ones, and retires what is too old.
 ///

@@ -281,6 +281,25 @@ TEST_CASE("log: retention waits for the readers that are registered, up to the h
         CHECK(first > Seq{501});
         CHECK(first < Seq{901});
     }
+    SUBCASE("what a reader goes back to by its state is kept too") {
+        o.log->hold_for("windows", {"pools"}, "@back");
+        const auto move = [&](std::uint64_t to, std::optional<std::string> back) {
+            Commit commit;
+            commit.reader = "windows";
+            commit.position = CommitNo{to};
+            if (back) commit.state.push_back({"@back", back});
+            REQUIRE(o.log->commit(std::move(commit)).ok());
+            o.keep();
+        };
+        move(80, std::nullopt);
+        CHECK(o.log->info("pools")->first == Seq{501});  // nothing there yet
+        move(80, "60");
+        CHECK(o.log->info("pools")->first == Seq{601});
+        move(70, "75");
+        CHECK(o.log->info("pools")->first == Seq{701});
+        move(100, "not a number");
+        CHECK(o.log->info("pools")->first == Seq{701});
+    }
     SUBCASE("a reader that is gone is not waited for") {
         o.log->hold_for("windows", {});
         o.keep();

@@ -146,9 +146,12 @@ public:
     /// Retention keeps what this reader's position has not passed in these streams, up to the stream's hard size; a reader without a
     /// position has passed nothing. Holds for as long as the log is open; an empty list ends it. (A position alone does not tell
     /// which streams its reader reads, nor whether there still is such a reader.)
-    virtual void hold_for(std::string_view reader, std::vector<StreamName> streams) {
+    /// `state_key`: a key of the reader's state whose value is the number of a commit. What it has not passed is kept too, for readers that
+    /// go back there after a crash; without such a value nothing is passed.
+    virtual void hold_for(std::string_view reader, std::vector<StreamName> streams, std::string_view state_key = {}) {
         (void)reader;
         (void)streams;
+        (void)state_key;
     }
     /// A reader's committed position and state; nullopt when it never committed one.
     virtual Result<std::optional<CommitNo>> position(std::string_view reader) = 0;

@@ -182,12 +182,12 @@ std::vector<std::pair<Epoch, Seq>> SqliteLog::epochs(std::string_view stream) {
     });
 }
 
-void SqliteLog::hold_for(std::string_view reader, std::vector<StreamName> streams) {
+void SqliteLog::hold_for(std::string_view reader, std::vector<StreamName> streams, std::string_view state_key) {
     parts_->holds.with([&](Holds& holds) {
         if (streams.empty())
             holds.erase(std::string(reader));
         else
-            holds.insert_or_assign(std::string(reader), std::move(streams));
+            holds.insert_or_assign(std::string(reader), Hold{std::move(streams), std::string(state_key)});
     });
 }
 Result<std::optional<CommitNo>> SqliteLog::position(std::string_view reader) {

@@ -49,7 +49,7 @@ public:
     std::optional<StreamInfo> info(std::string_view stream) override;
     CommitNo head() override;
     std::vector<std::pair<Epoch, Seq>> epochs(std::string_view stream) override;
-    void hold_for(std::string_view reader, std::vector<StreamName> streams) override;
+    void hold_for(std::string_view reader, std::vector<StreamName> streams, std::string_view state_key = {}) override;
     Result<std::optional<CommitNo>> position(std::string_view reader) override;
     Result<std::vector<std::pair<std::string, std::string>>> state(std::string_view reader) override;
     [[nodiscard]] std::unique_ptr<Wake> on_commit(std::function<void(CommitNo)> wake) override;

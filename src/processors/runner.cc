@@ -10,7 +10,7 @@
 namespace weir {
 namespace {
 
-constexpr std::string_view version_key = "@version", snapshot_key = "@snapshot", partial_key = "@partial";
+constexpr std::string_view version_key = "@version", snapshot_key = Runner::snapshot_key, partial_key = "@partial";
 
 std::string version_text(const Processor& processor) { return to_text(Epoch{processor.version()}); }
 
@@ -118,10 +118,7 @@ Result<void> Runner::restore(Slot& slot) {
                 slot.partial_skip = number(std::string_view(partial).substr(blank + 1)).value_or(0);
             }
             slot.snapshot = slot.position = from;
-            if (auto replayed = replay(slot, from, until); !replayed.ok()) {
-                if (replayed.error().code != "gap") return replayed;
-                diag::warn("processor " + slot.reader + ": " + replayed.error().message + "; it goes on from its snapshot without them");
-            }
+            WEIR_CHECK_OK(replay(slot, from, until));
             slot.position = until;
             return ok();
         } else {
@@ -148,10 +145,27 @@ Result<void> Runner::restore(Slot& slot) {
 
 Result<void> Runner::replay(Slot& slot, CommitNo from, CommitNo to) {
     CommitNo at = from;
+    bool told = false;
     while (at < to) {
-        WEIR_TRY(const auto batches, log_.read_commits(slot.processor->inputs(), at, options_.read_events));
-        if (batches.empty()) break;
-        for (const BatchPtr& batch : batches) {
+        auto read = log_.read_commits(slot.processor->inputs(), at, options_.read_events);
+        CommitNo next = to;  // where nothing is left to read
+        if (!read.ok() && read.error().code == "gap") {
+            const std::string gap = std::move(read).error().message;
+            auto left = read_left(slot.processor->inputs(), at);
+            if (!left.ok() && left.error().code != "gap") return std::move(left).error();
+            if (!std::exchange(told, true)) {
+                diag::error("processor " + slot.reader + ": " + gap + "; its state is restored from its snapshot and what is left");
+                // What reaches behind its position as well is counted where it goes on from there.
+                if (removed_upto(slot.processor->inputs()) <= to) slot.gaps->add();
+            }
+            // Removed just now: the next round sees how far.
+            if (!left.ok() || left->upto == at) continue;
+            next = left->upto;
+            read = std::move(left->batches);
+        }
+        if (!read.ok()) return std::move(read).error();
+        if (read->empty()) at = next;
+        for (const BatchPtr& batch : *read) {
             if (batch->commit > to) return ok();
             Output discarded;
             slot.processor->process(*batch, discarded);
@@ -228,6 +242,30 @@ Commit Runner::fenced(Slot& slot) {
     commit.reader = slot.reader;
     commit.expected_position = slot.submitted;
     return commit;
+}
+
+CommitNo Runner::removed_upto(const std::vector<StreamName>& streams) const {
+    CommitNo removed{};
+    for (const StreamName& stream : streams)
+        if (const auto info = log_.info(stream)) removed = std::max(removed, info->removed_commit);
+    return removed;
+}
+
+Result<Runner::Left> Runner::read_left(const std::vector<StreamName>& streams, CommitNo after) {
+    Left left{after, {}};
+    std::vector<StreamName> whole;
+    for (const StreamName& stream : streams) {
+        const auto info = log_.info(stream);
+        const CommitNo removed = info ? info->removed_commit : CommitNo{};
+        if (removed <= after)
+            whole.push_back(stream);
+        else
+            left.upto = left.upto == after ? removed : std::min(left.upto, removed);
+    }
+    if (whole.empty() || left.upto == after) return left;
+    WEIR_TRY(left.batches, log_.read_commits(whole, after, options_.read_events));
+    std::erase_if(left.batches, [&](const BatchPtr& batch) { return batch->commit > left.upto; });
+    return left;
 }
 
 Result<std::vector<BatchPtr>> Runner::read_after_gap(CommitNo from, const Error& gap) {

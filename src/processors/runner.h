@@ -50,7 +50,7 @@ struct RunnerOptions {
 /// Snapshots are waited for, and so are the parts of one large output, whose position does not move.
 ///
 /// **Retention** that goes past a processor (a stream's hard size) is a gap: it is counted (`weir_processor_gaps_total`), said, and the
-/// processor goes on with the first commit behind what was removed.
+/// processor goes on with the first commit behind what was removed; likewise where it went past a snapshot, of what is shown again.
 ///
 /// Reader state in the log beside the processor's own keys: `@version` (16 hexadecimal digits), `@snapshot` (commit number up to which
 /// the saved state holds), `@partial` (`<commit> <n>`: n events of this commit's output are in the log already).
@@ -58,6 +58,10 @@ struct RunnerOptions {
 /// Thread: `start` makes one thread for all its processors; without it the owner calls `poll`. Cost: one read of the log's tail a wake.
 class Runner {
 public:
+    /// Of a processor's state: the commit up to which it holds. The input behind it is read again after a crash, so retention must keep
+    /// it (Log::hold_for): it may be far behind the position.
+    static constexpr std::string_view snapshot_key = "@snapshot";
+
     Runner(Log& log, const Clock& clock, Metrics& metrics, StatusBoard& status, RunnerOptions options = {});
     ~Runner();
     Runner(const Runner&) = delete;
@@ -114,6 +118,14 @@ private:
     Result<void> replay(Slot& slot, CommitNo from, CommitNo to);
     /// Shows all processors what is after the lowest position. Returns whether there was anything.
     Result<bool> work();
+    /// The last commit of which retention has removed something in one of these streams.
+    CommitNo removed_upto(const std::vector<StreamName>& streams) const;
+    struct Left {
+        CommitNo upto;  ///< the first commit behind `after` up to which one of the streams was removed; `after` if there is none
+        std::vector<BatchPtr> batches;  ///< in order, none behind `upto`; none: nothing is left up to there
+    };
+    /// What is left behind a commit in streams of which something behind it was removed.
+    Result<Left> read_left(const std::vector<StreamName>& streams, CommitNo after);
     /// What is left in the log of what the processors have not seen, up to the last commit of which something was removed. Moves those
     /// that have missed something behind it, and when nothing is left, all.
     Result<std::vector<BatchPtr>> read_after_gap(CommitNo from, const Error& gap);

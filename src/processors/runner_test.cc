@@ -447,6 +447,118 @@ TEST_CASE("runner: the same recorded input gives the same bytes, however readers
     }
 }
 
+TEST_CASE("runner: retention keeps what a restart shows again, from the snapshot on") {
+    const std::string straight = straight_run(45);
+    StreamTable streams;
+    streams["pools"].retention_events = 60;  // two and a half minutes
+    House house(streams, 0);
+    house.options.snapshot_events = 500;
+    house.options.snapshot_interval = 24h;
+    house.log->hold_for("window/5min", {"pools"}, Runner::snapshot_key);
+    house.log->hold_for("window/1min", {"pools"}, Runner::snapshot_key);
+    FragileLog log(*house.log);
+    auto runner = house.runner(log);
+    REQUIRE(runner->prepare().ok());
+    Prng prng(77);
+    const auto feed = [&](Timestamp from, Timestamp to) {
+        for (Timestamp t = from; t < to; t = t + 5s) {
+            house.clock.advance_to(t);
+            house.feed(t, prng);
+            House::work(*runner);
+        }
+    };
+    feed(origin, origin + 39min);
+    REQUIRE(house.log->keep().ok());
+    // A snapshot was taken and may be passed; the position is far ahead of it.
+    const Seq first = house.log->info("pools")->first;
+    CHECK(first > Seq{400});
+    CHECK(first < Seq{600});
+    CHECK(house.log->info("pools")->head > Seq{900});
+    // A killed process takes no last snapshot.
+    log.dead = true;
+    runner.reset();
+    FragileLog again(*house.log);
+    runner = house.runner(again);
+    REQUIRE(runner->prepare().ok());
+    feed(origin + 39min, origin + 45min);
+    CHECK(first_difference(house.outputs(), straight) == "");
+    for (const char* name : {"window/5min", "window/1min", "window/10min"})
+        CHECK(house.metrics.counter("weir_processor_gaps_total", "", {{"processor", name}}).value() == 0);
+}
+
+namespace {
+
+/// Answers each event with one, and notes what it was shown since it was made.
+class Noting final : public Processor {
+public:
+    explicit Noting(std::string& shown) : shown_(shown) {}
+    const std::string& name() const override { return name_; }
+    std::uint64_t version() const override { return 1; }
+    const std::vector<StreamName>& inputs() const override { return inputs_; }
+    const std::vector<StreamName>& outputs() const override { return outputs_; }
+    Result<void> restore(const SavedState&) override { return ok(); }
+    std::vector<StatePut> save() override { return {}; }
+    void process(const Batch& batch, Output& output) override {
+        for (const EventView e : batch.events) {
+            shown_ += std::string(e.id) + " ";
+            output.add("answers", e);
+        }
+    }
+
+private:
+    std::string& shown_;
+    std::string name_ = "noting";
+    std::vector<StreamName> inputs_{"a", "b", "c"}, outputs_{"answers"};
+};
+
+}  // namespace
+
+TEST_CASE("runner: where retention went past a snapshot, what is left of each stream is shown again, and the gap is counted") {
+    StreamTable streams;
+    streams["a"].retention_events = 6;
+    streams["c"].retention_events = 3;
+    House house(streams, 0);
+    house.options.snapshot_events = 1'000'000;
+    house.options.snapshot_interval = 24h;
+    const auto append = [&](const std::string& stream, int n) {
+        Commit commit;
+        commit.appends.push_back({stream, {}, {}});
+        const std::string id = stream + std::to_string(n);
+        EventView e;
+        e.id = id, e.type = "reading", e.source = "push", e.data = "{}", e.time = e.ingested = house.clock.now();
+        commit.appends.back().events.add(e);
+        REQUIRE(house.log->commit(std::move(commit)).ok());
+    };
+    const auto noting = [&](std::string& shown) {
+        auto runner = std::make_unique<Runner>(*house.log, house.clock, house.metrics, house.status, house.options);
+        runner->add(std::make_unique<Noting>(shown));
+        REQUIRE(runner->prepare().ok());
+        return runner;
+    };
+    const auto gaps = [&] { return house.metrics.counter("weir_processor_gaps_total", "", {{"processor", "noting"}}).value(); };
+    std::string shown;
+    {
+        auto runner = noting(shown);
+        for (int n = 1; n <= 9; ++n)
+            for (const char* stream : {"a", "b", "c"}) append(stream, n);
+        House::work(*runner);
+    }
+    CHECK(gaps() == 0);
+    CHECK(house.log->info("answers")->head == Seq{27});
+    REQUIRE(house.log->keep().ok());
+    REQUIRE(house.log->info("a")->first == Seq{4});
+    REQUIRE(house.log->info("c")->first == Seq{7});
+    shown.clear();
+    auto runner = noting(shown);
+    CHECK(shown == "b1 b2 b3 a4 b4 a5 b5 a6 b6 a7 b7 c7 a8 b8 c8 a9 b9 c9 ");
+    CHECK(gaps() == 1);
+    append("a", 10);
+    House::work(*runner);
+    CHECK(shown.ends_with("c9 a10 "));
+    CHECK(house.log->info("answers")->head == Seq{28});
+    CHECK(gaps() == 1);
+}
+
 TEST_CASE("runner: what failed is said: reading, a commit, or restoring") {
     House house;
     FragileLog log(*house.log);

@@ -120,3 +120,29 @@ def test_killed_at_random_the_log_windows_and_files_equal_those_of_an_uninterrup
     names = until(lambda: (lambda x: x if len(x) >= 30 else None)(files_of(quiet)), "files of five minutes")
     until(lambda: set(names) <= set(files_of(killed)), f"the same files in the killed one, seed {seed}")
     assert not [n for n in files_of(killed) if n.endswith(".tmp")]
+
+
+def test_retention_leaves_what_the_windows_need_again_after_a_kill(weir):
+    """Windows were saved before the first reading, and stand far behind it: what is between is read again, however little is to be kept."""
+    w = weir(CONFIG.replace('lateness = "60s"', 'lateness = "5min"') + """
+[streams.line]
+retention_events = 30
+[streams.other]
+retention_events = 30
+""")
+    everything = list(batches(800))
+    for batch in everything[:420]:
+        push_until_acknowledged(w, batch, lambda: None)
+    until(lambda: w.head("line.1min") >= 3, "the first minute is closed, so the position is far ahead")
+    # Retention goes over all streams in one go: where it has shortened this one, it has looked at the other.
+    for n in range(100):
+        assert w.post("/api/v1/streams/other/events", [{"id": f"o{n}", "data": {"v": n}}])[0] == 200
+    until(lambda: w.get("/api/v1/streams/other")["first_seq"] > 1, "retention has come by")
+    w.kill()
+    w.start()
+    for batch in everything[420:]:
+        push_until_acknowledged(w, batch, lambda: None)
+    minutes = lambda: [row for row in windows_of(w) if row[1] < "2026-02-17T10:07:00"]
+    until(lambda: len(minutes()) >= 7 * 3, "seven minutes of three keys are closed")
+    assert {row[4] for row in minutes()} == {60}
+    assert "is no longer kept" not in w.diagnostics()
