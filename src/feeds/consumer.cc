@@ -45,8 +45,9 @@ struct Consumer::Core {
     Duration connected_at{0};
 
     std::map<StreamName, EventList> pending;
-    std::map<StreamName, Place> reached;  ///< handed to the log by this process
-    std::map<StreamName, Place> begins;   ///< where the first subscription began live
+    std::map<StreamName, Place> reached;                ///< handed to the log by this process
+    std::optional<std::map<StreamName, Place>> asked;  ///< what the first subscription asked for; its backlog may still be on its way
+    std::map<StreamName, Place> begins;                 ///< where a stream that was not asked for began live
     std::uint64_t connection = 0, number = 0, sequence = 0;
     Timestamp started;
     diag::RateLimiter log_lines{1'000'000}, bad_lines{1'000'000};
@@ -120,17 +121,16 @@ struct Consumer::Core {
     }
 
     void subscribe() {
-        std::map<StreamName, Place> since = reached;
-        if (since.empty()) {
-            const auto known = setup.known();
-            if (!known) {
-                client.reset();
-                retry.start(ask_again);
-                return;
-            }
-            since = *known;
+        if (!asked) asked = setup.known();
+        if (!asked) {
+            client.reset();
+            retry.start(ask_again);
+            return;
         }
-        for (const auto& [name, at] : begins) since.try_emplace(name, at);
+        // Each stream by itself: that one has come tells nothing of the others.
+        std::map<StreamName, Place> since = reached;
+        since.insert(asked->begin(), asked->end());
+        since.insert(begins.begin(), begins.end());
         if (!stream.empty()) std::erase_if(since, [&](const auto& one) { return one.first != stream; });
         std::string out;
         JsonWriter json(out);
@@ -201,7 +201,8 @@ struct Consumer::Core {
         reached[*name] = {*epoch, *seq};
     }
 
-    // Where live begins: what comes while the connection is away is asked for from there, also if nothing has come before.
+    // The heads of all streams, whatever was asked for. Where live begins, what comes while the connection is away is asked for from there,
+    // also if nothing has come before.
     void note_begin(std::string_view text) {
         const auto parsed = Json::parse(text);
         const Json* data = parsed.ok() ? parsed->find("data") : nullptr;
