@@ -1,6 +1,7 @@
 #include "feeds/consumer.h"
 
 #include <charconv>
+#include <set>
 #include <thread>
 
 #include "base/backoff.h"
@@ -48,6 +49,11 @@ struct Consumer::Core {
     std::map<StreamName, Place> reached;                ///< handed to the log by this process
     std::optional<std::map<StreamName, Place>> asked;  ///< what the first subscription asked for; its backlog may still be on its way
     std::map<StreamName, Place> begins;                 ///< where a stream that was not asked for began live
+    /// The subscription of this connection. Where `since` is refused for a stream, one without it tells which streams there are.
+    enum class Answer : std::uint8_t { none, awaited, streams_awaited, given };
+    Answer answer = Answer::none;
+    std::set<StreamName> sent, not_there;  ///< of `since`; not_there: the other side does not have them, as long as this connection is tried
+    std::set<StreamName> told;             ///< of not_there
     std::uint64_t connection = 0, number = 0, sequence = 0;
     Timestamp started;
     diag::RateLimiter log_lines{1'000'000}, bad_lines{1'000'000};
@@ -55,7 +61,7 @@ struct Consumer::Core {
     const JsonPath type = path("/type"), payload = path("/data/event/payload"), event_type = path("/data/event/event_type"), event_time = path("/data/event/timestamp"),
                    taken = path("/timestamp"), of_stream = path("/metadata/stream"), of_epoch = path("/metadata/epoch"), of_seq = path("/metadata/seq"),
                    of_key = path("/metadata/key"), message = path("/message"), gap_reason = path("/data/reason"), gap_stream = path("/data/stream"), gap_from = path("/data/from_seq"),
-                   gap_to = path("/data/to_seq"), error_detail = path("/data/error"), stream_sequence = path("/stream_sequence");
+                   gap_to = path("/data/to_seq"), error_detail = path("/data/error"), error_code = path("/data/code"), error_more = path("/data/detail"), stream_sequence = path("/stream_sequence");
 
     explicit Core(Setup s)
         : setup(std::move(s)),
@@ -109,6 +115,8 @@ struct Consumer::Core {
         if (std::exchange(open, false)) backoff.was_healthy_for(reactor.clock().monotonic() - connected_at);
         greeting.cancel();
         client.reset();
+        answer = Answer::none;
+        not_there.clear();  // they may have come by then
         const Duration wait = backoff.failed();
         retry.start(wait);
         setup.observer.lost(why, wait);
@@ -131,7 +139,15 @@ struct Consumer::Core {
         std::map<StreamName, Place> since = reached;
         since.insert(asked->begin(), asked->end());
         since.insert(begins.begin(), begins.end());
-        if (!stream.empty()) std::erase_if(since, [&](const auto& one) { return one.first != stream; });
+        std::erase_if(since, [&](const auto& one) { return (!stream.empty() && one.first != stream) || not_there.contains(one.first); });
+        sent.clear();
+        for (const auto& [name, at] : since) sent.insert(name);
+        answer = Answer::awaited;
+        send_subscription(since, setup.last);
+        setup.observer.connected(true);
+    }
+
+    void send_subscription(const std::map<StreamName, Place>& since, std::uint64_t last) {
         std::string out;
         JsonWriter json(out);
         json.object().member("type", "subscribe").name("data").object().member("type", "events");
@@ -140,12 +156,31 @@ struct Consumer::Core {
             json.name("since").object();
             for (const auto& [name, at] : since) json.name(name).object().member("epoch", at.epoch).member("seq", at.seq).end();
             json.end();
-        } else if (setup.last > 0) {
-            json.name("since").object().member("last", setup.last).end();
+        } else if (last > 0) {
+            json.name("since").object().member("last", last).end();
         }
         json.end().end();
         client->send_text(out);
-        setup.observer.connected(true);
+    }
+
+    void refused(std::string_view text) {
+        const std::string why = excerpt(error_detail.string(text).value_or(std::string(text)), 200), more = excerpt(error_more.string(text).value_or(""), 200);
+        // It names one stream at a time, in words. One connection more tells all of them.
+        if (answer == Answer::awaited && error_code.string(text) == "bad_since" && !sent.empty() && not_there.empty()) {
+            answer = Answer::streams_awaited;
+            return send_subscription({}, 0);
+        }
+        lost({"refused", net::shown_url(setup.url) + " refuses the subscription: " + why + (more.empty() ? "" : ", " + more)});
+    }
+
+    void leave_out_what_is_not_there(const std::map<StreamName, Place>& heads) {
+        for (const StreamName& name : sent) {
+            if (heads.contains(name)) continue;
+            not_there.insert(name);
+            if (told.insert(name).second) setup.observer.gap("stream " + excerpt(name) + " is not there on the other side; it is asked for again at each new connection");
+        }
+        if (not_there.empty()) return lost({"refused", net::shown_url(setup.url) + " refuses `since`, though it has all streams of it"});
+        switch_to_stream();
     }
 
     void take(std::string_view text) {
@@ -170,12 +205,14 @@ struct Consumer::Core {
             setup.observer.gap("stream " + say(gap_stream) + ": events " + say(gap_from) + " to " + say(gap_to) + " are not there any more (" + say(gap_reason) + ")");
             return;
         }
+        if (kind == "error" && answer != Answer::given) return refused(text);
         if (kind == "error") {
             setup.observer.gap("the other side says: " + excerpt(error_detail.string(text).value_or(std::string(text)), 200));
             return;
         }
-        if (kind == "subscribed") return note_begin(text);
-        if (kind != "data") return;
+        if (kind == "subscribed") return subscribed(text);
+        // What is live must not stand before what is still to be asked for.
+        if (kind != "data" || answer == Answer::streams_awaited) return;
         const auto name = of_stream.string(text), epoch = of_epoch.string(text);
         const auto seq = whole(of_seq, text);
         const auto data = payload.find(text);
@@ -203,16 +240,19 @@ struct Consumer::Core {
 
     // The heads of all streams, whatever was asked for. Where live begins, what comes while the connection is away is asked for from there,
     // also if nothing has come before.
-    void note_begin(std::string_view text) {
+    void subscribed(std::string_view text) {
         const auto parsed = Json::parse(text);
         const Json* data = parsed.ok() ? parsed->find("data") : nullptr;
         const Json* streams = data ? data->find("streams") : nullptr;
-        if (!streams) return;
-        for (const auto& [name, at] : streams->members()) {
+        const bool are_streams_awaited = std::exchange(answer, Answer::given) == Answer::streams_awaited;
+        std::map<StreamName, Place> heads;
+        for (const auto& [name, at] : streams ? streams->members() : std::vector<Json::Member>()) {
             const auto epoch = at.find_string("epoch");
             const Json* seq = at.find("seq");
-            if (epoch && seq && seq->as_integer()) begins.try_emplace(name, Place{std::string(*epoch), static_cast<std::uint64_t>(*seq->as_integer())});
+            if (epoch && seq && seq->as_integer()) heads[name] = {std::string(*epoch), static_cast<std::uint64_t>(*seq->as_integer())};
         }
+        begins.insert(heads.begin(), heads.end());
+        if (are_streams_awaited) leave_out_what_is_not_there(heads);
     }
 
     void take_foreign(std::string_view text) {

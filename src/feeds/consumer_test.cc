@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <mutex>
+
 #include "event/json.h"
 #include "log/log_test_support.h"
 #include "log/sqlite_log.h"
@@ -43,6 +45,8 @@ struct Rig {
     net::Reactor reactor{clock};
     OtherWeir other{reactor};
     std::map<StreamName, Consumer::Place> known;
+    std::mutex mutex;
+    std::vector<std::string> told, failures;  ///< gaps; why connections were lost
 
     Rig() {
         SqliteLog::Setup setup;
@@ -61,8 +65,14 @@ struct Rig {
         setup.known = [this] { return std::optional(known); };
         setup.observer.connected = [](bool) {};
         setup.observer.greeted = [](std::string_view) {};
-        setup.observer.lost = [](const Error&, Duration) {};
-        setup.observer.gap = [](std::string_view) {};
+        setup.observer.lost = [this](const Error& why, Duration) {
+            std::lock_guard lock(mutex);
+            failures.push_back(why.message);
+        };
+        setup.observer.gap = [this](std::string_view what) {
+            std::lock_guard lock(mutex);
+            told.emplace_back(what);
+        };
         return std::make_unique<Consumer>(std::move(setup));
     }
     void until(const std::function<bool()>& condition) {
@@ -71,6 +81,10 @@ struct Rig {
     std::uint64_t head(const std::string& stream) {
         const auto info = log->info(stream);
         return info ? info->head.value : 0;
+    }
+    std::size_t failure_count() {
+        std::lock_guard lock(mutex);
+        return failures.size();
     }
 };
 
@@ -84,6 +98,10 @@ std::string at(const std::string& stream, int seq) { return '"' + stream + R"(":
 std::string event(const std::string& stream, int seq) {
     return R"({"type":"data","data":{"event":{"event_type":"reading","timestamp":"2026-02-17T10:00:00Z","payload":{"n":1}}},"timestamp":"2026-02-17T10:00:00Z","metadata":{"stream":")" +
            stream + R"(","epoch":"e1","seq":)" + std::to_string(seq) + R"(,"key":"k"}})";
+}
+
+std::string refusal(const std::string& code, const std::string& detail) {
+    return R"({"type":"error","data":{"error":"Refused","code":")" + code + R"(","detail":")" + detail + R"("}})";
 }
 
 std::optional<std::int64_t> since(const Json& asked, std::string_view stream) {
@@ -117,4 +135,43 @@ TEST_CASE("consumer: a stream whose backlog had not come when the connection end
     CHECK(since(asked[1], "b") == 50);
     CHECK(since(asked[1], "c") == 7);
     consumer->stop();
+}
+
+TEST_CASE("consumer: a stream that the other side does not have is told, and the others come") {
+    Rig rig;
+    rig.known = {{"a", {"e1", 100}}, {"gone", {"e1", 50}}};
+    std::vector<Json> asked;
+    rig.other.on_subscribe = [&](net::Connection& c, const Json& data) {
+        asked.push_back(data);
+        if (since(data, "gone")) return say(c, refusal("bad_since", "`since` names `gone`, which this subscription does not cover"));
+        say(c, subscribed(at("a", 105)));
+        // Live is no place to go on from while the events before it have not been asked for.
+        say(c, event("a", since(data, "a") ? 101 : 106));
+    };
+    auto consumer = rig.consumer();
+    consumer->start();
+    rig.until([&] { return rig.head("a") > 0; });
+    consumer->stop();
+    CHECK(since(asked.back(), "a") == 100);
+    const auto first = rig.log->read("a", Seq{1}, 1);
+    REQUIRE(first.ok());
+    CHECK(first->front()->events[0].id == "weir:e1/101");
+    REQUIRE(rig.told.size() == 1);
+    CHECK(rig.told[0].find("stream gone") != std::string::npos);
+    CHECK(rig.failures.empty());
+}
+
+TEST_CASE("consumer: a subscription that is refused is a failed connection: told with its reason, and tried again") {
+    Rig rig;
+    int asked = 0;
+    rig.other.on_subscribe = [&](net::Connection& c, const Json&) {
+        ++asked;
+        say(c, refusal("forbidden", "needs `events` among the token's types"));
+    };
+    auto consumer = rig.consumer();
+    consumer->start();
+    rig.until([&] { return asked == 2 && rig.failure_count() >= 2; });
+    consumer->stop();
+    CHECK(rig.failures[0].find("needs `events` among the token's types") != std::string::npos);
+    CHECK(rig.failures[0].find('\n') == std::string::npos);
 }
