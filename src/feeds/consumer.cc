@@ -333,6 +333,28 @@ void Consumer::stop() {
     c.thread.join();
 }
 
+std::optional<std::map<StreamName, Consumer::Place>> Consumer::known_by(Log& log, const std::optional<std::map<StreamName, Place>>& database) {
+    std::map<StreamName, Place> known;
+    bool is_all = true;
+    for (const StreamInfo& info : log.streams()) {
+        if (info.name.starts_with('_') || info.head.value == 0) continue;
+        const auto last = info.head < info.first ? std::vector<BatchPtr>() : log.read(info.name, info.head, 1).value_or({});
+        if (last.empty() || last.back()->events.empty()) {
+            is_all = is_all && info.name == foreign_stream;
+            continue;
+        }
+        const Batch& batch = *last.back();
+        if (const auto place = place_of(batch.events[batch.events.size() - 1].id)) known[info.name] = *place;
+    }
+    if (!database) return known.empty() || !is_all ? std::nullopt : std::optional(known);
+    for (const auto& [stream, place] : *database) {
+        const auto found = known.find(stream);
+        if (stream == foreign_stream) continue;
+        if (found == known.end() || (found->second.epoch == place.epoch && found->second.seq < place.seq)) known[stream] = place;
+    }
+    return known;
+}
+
 std::optional<Consumer::Place> Consumer::place_of(std::string_view id) {
     if (!id.starts_with("weir:")) return std::nullopt;
     const std::size_t slash = id.find('/');

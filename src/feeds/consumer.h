@@ -51,6 +51,10 @@ public:
         Observer observer;
     };
 
+    /// How far the other side's streams are known: what this log has, or else the database, whichever is further. nullopt while the database
+    /// has not answered and the log alone does not tell: it is empty, or all that a stream had is written and retired.
+    static std::optional<std::map<StreamName, Place>> known_by(Log& log, const std::optional<std::map<StreamName, Place>>& database);
+
     explicit Consumer(Setup setup);
     ~Consumer();
     void start();

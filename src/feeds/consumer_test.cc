@@ -11,6 +11,7 @@
 #include "net/http_server.h"
 
 using namespace weir;
+using namespace weir::literals;
 
 namespace {
 
@@ -174,4 +175,42 @@ TEST_CASE("consumer: a subscription that is refused is a failed connection: told
     consumer->stop();
     CHECK(rig.failures[0].find("needs `events` among the token's types") != std::string::npos);
     CHECK(rig.failures[0].find('\n') == std::string::npos);
+}
+
+TEST_CASE("consumer: what is written and retired is known by the database alone, and until it answers nothing is") {
+    TemporaryFolder folder;
+    ManualClock clock{"2026-02-17T10:00:00Z"_utc};
+    SqliteLog::Setup setup;
+    setup.options.path = folder.path();
+    setup.options.durability = Durability::process;
+    setup.options.retention.age = 1h;
+    setup.clock = &clock;
+    setup.keep_every = Duration(0);
+    auto opened = SqliteLog::open(std::move(setup));
+    REQUIRE(opened.ok());
+    SqliteLog& log = **opened;
+    const auto append = [&](const char* stream, const char* id) {
+        EventList events;
+        EventView event;
+        event.id = id;
+        event.type = "reading";
+        event.data = "{}";
+        event.time = event.ingested = clock.now();
+        events.add(event);
+        Commit commit;
+        commit.appends.push_back({stream, std::move(events), {}});
+        REQUIRE(log.commit(std::move(commit)).ok());
+    };
+    using Places = std::map<StreamName, Consumer::Place>;
+    CHECK_FALSE(Consumer::known_by(log, std::nullopt).has_value());
+    append("quiet", "weir:e1/50");
+    append("busy", "weir:e1/7");
+    CHECK(Consumer::known_by(log, std::nullopt) == Places{{"quiet", {"e1", 50}}, {"busy", {"e1", 7}}});
+    clock.advance(2h);
+    append("busy", "weir:e1/8");
+    REQUIRE(log.keep().ok());
+    REQUIRE(log.info("quiet")->head < log.info("quiet")->first);
+
+    CHECK_FALSE(Consumer::known_by(log, std::nullopt).has_value());
+    CHECK(Consumer::known_by(log, Places{{"quiet", {"e1", 50}}, {"busy", {"e1", 7}}}) == Places{{"quiet", {"e1", 50}}, {"busy", {"e1", 8}}});
 }

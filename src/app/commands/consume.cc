@@ -200,25 +200,7 @@ int run_consume(int argc, char** argv) {
     setup.log = log->get();
     setup.clock = &clock;
     setup.seed = std::random_device{}();
-    // What this log has, or else the database: whichever is further.
-    setup.known = [&]() -> std::optional<std::map<StreamName, Consumer::Place>> {
-        std::map<StreamName, Consumer::Place> known;
-        for (const StreamInfo& info : (*log)->streams()) {
-            if (info.name.starts_with('_') || info.head < info.first) continue;
-            const auto last = (*log)->read(info.name, info.head, 1);
-            if (!last.ok() || last->empty() || last->back()->events.empty()) continue;
-            const Batch& batch = *last->back();
-            if (const auto place = Consumer::place_of(batch.events[batch.events.size() - 1].id)) known[info.name] = *place;
-        }
-        auto database = in_database.with([](auto& held) { return held; });
-        if (!database) return known.empty() ? std::nullopt : std::optional(known);
-        for (const auto& [stream, place] : *database) {
-            const auto found = known.find(stream);
-            if (stream == Consumer::foreign_stream) continue;
-            if (found == known.end() || (found->second.epoch == place.epoch && found->second.seq < place.seq)) known[stream] = place;
-        }
-        return known;
-    };
+    setup.known = [&] { return Consumer::known_by(**log, in_database.with([](auto& held) { return held; })); };
     setup.observer.connected = [&](bool) {
         std::printf("✅ Connected to %s stream!\n", users ? "user" : "the");
         std::fflush(stdout);
