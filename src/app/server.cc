@@ -220,7 +220,7 @@ Result<std::unique_ptr<Server>> Server::start(Config config, const Clock& clock,
 
 Log& Server::log() { return *parts_->log; }
 
-bool Server::feeds_finished() { return parts_->feeds->finished(); }
+Result<bool> Server::feeds_finished() { return parts_->feeds->finished(); }
 
 bool Server::caught_up() {
     const auto last_commit = [&](const StreamName& stream) {

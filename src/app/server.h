@@ -30,8 +30,8 @@ public:
     ~Server();
 
     Log& log();
-    /// Whether all recordings have been played and are in the log.
-    bool feeds_finished();
+    /// Whether all recordings have been played and are in the log. Error: one of them cannot be read to its end; what came before is in the log.
+    Result<bool> feeds_finished();
     /// Whether processors and stores have done all that the log holds for them.
     bool caught_up();
     /// What the parts say of themselves, as JSON objects by name: `feeds/pools`.

@@ -67,6 +67,7 @@ struct Feed::Core final : SourceChain::Observer, FeedOutbox::Owner {
     Notes notes;
     bool dirty = false;
     std::optional<Timestamp> commit_time;  ///< of a recording
+    std::optional<Error> broken_off;       ///< why the rest of a recording could not be read
     FeedOutbox outbox;
     std::uint64_t connection = 0, next_id = 1;
     std::string id_prefix, source_name;
@@ -201,14 +202,20 @@ struct Feed::Core final : SourceChain::Observer, FeedOutbox::Owner {
         outbox.send({}, {}, now);  // a tick
     }
 
-    void on_finished() override {
+    void on_finished(const Result<void>& end) override {
+        is_finished = true;
+        status_changed = true;
+        // Nothing of it is written: what comes next in the log is what the rest of the recording says, once it can be read.
+        if (!end.ok()) {
+            broken_off = end.error();
+            diag::error("feed " + name + ": the recording was not played to its end, " + std::to_string(counts.readings) + " events: " + end.error().message);
+            return;
+        }
         if (setup.times == Times::recorded && commit_time) {
             notes.feed_states.push_back({name, "down", "stopped", "", *commit_time, "the recording ends"});
             dirty = true;
             flush();
         }
-        is_finished = true;
-        status_changed = true;
         diag::info("feed " + name + ": the recording has been played, " + std::to_string(counts.readings) + " events");
     }
 
@@ -488,7 +495,10 @@ Result<std::unique_ptr<Feed>> Feed::make(Setup setup) {
 void Feed::start() { core_->start(); }
 void Feed::stop(std::function<void()> done) { core_->stop(std::move(done)); }
 bool Feed::stopped() const { return core_->is_stopped; }
-bool Feed::finished() const { return core_->is_finished && core_->outbox.empty(); }
+Result<bool> Feed::finished() const {
+    if (!core_->is_finished || !core_->outbox.empty()) return false;
+    return core_->broken_off ? Result<bool>(*core_->broken_off) : Result<bool>(true);
+}
 const Feed::Counts& Feed::counts() const { return core_->counts; }
 std::string Feed::status_json() const { return core_->status_json(); }
 

@@ -61,8 +61,8 @@ public:
     /// Ends the sources, commits what is there and a `stopped` state; `done` is called once the log has answered.
     void stop(std::function<void()> done);
     bool stopped() const;
-    /// A recording has been played to its end and is in the log.
-    bool finished() const;
+    /// A recording has been played to its end and is in the log. Error: the rest of it cannot be read; what came before is in the log.
+    Result<bool> finished() const;
 
     struct Counts {
         std::uint64_t messages = 0, readings = 0, rejected = 0, unwanted = 0, standby = 0, duplicates = 0, reconnects = 0, failures = 0, dropped = 0;

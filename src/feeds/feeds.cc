@@ -52,14 +52,19 @@ void Feeds::start() {
     p.thread = std::thread([&p] { p.reactor.run(); });
 }
 
-bool Feeds::finished() {
+Result<bool> Feeds::finished() {
     // Shared: the reactor's thread may still be inside `set_value` when this one has its answer and returns.
-    const auto answer = std::make_shared<std::promise<bool>>();
+    const auto answer = std::make_shared<std::promise<Result<bool>>>();
     auto known = answer->get_future();
     const bool posted = parts_->reactor.post([this, answer] {
-        answer->set_value(std::all_of(parts_->feeds.begin(), parts_->feeds.end(), [](const auto& feed) { return feed->finished(); }));
+        Result<bool> all = true;
+        for (const auto& feed : parts_->feeds) {
+            const auto one = feed->finished();
+            if (all.ok() && (!one.ok() || !*one)) all = one;
+        }
+        answer->set_value(std::move(all));
     });
-    return posted && known.get();
+    return posted ? known.get() : Result<bool>(false);
 }
 
 void Feeds::stop(Duration patience) {

@@ -33,7 +33,8 @@ public:
 
     void start();
     /// Whether every feed has played its recording to the end and the log has it all. Between start and stop; waits for a turn.
-    bool finished();
+    /// Error: that of a feed whose recording cannot be read to its end; what came before is in the log.
+    Result<bool> finished();
     /// Ends all feeds; each commits a `stopped` state. Returns when the log has answered, after `patience` at the latest.
     /// Idempotent; the destructor does it too.
     void stop(Duration patience = 5s);

@@ -40,14 +40,14 @@ void ReplaySource::resume() {
     if (listener_ && recording_ && health_.state == Health::State::connected) timer_.start(Duration(0));
 }
 
-/// The next record into `record_`, repeats included; false at the very end.
-bool ReplaySource::fetch() {
+/// The next record into `record_`, repeats included; false at the very end. Error: the rest of the file cannot be read.
+Result<bool> ReplaySource::fetch() {
     while (!have_record_) {
         auto more = recording_->next(record_);
         if (!more.ok()) {
             ++health_.failures;
             health_.last_error = more.error().message;
-            if (more.error().code != "bad_recording") return false;  // the rest of the file cannot be read
+            if (more.error().code != "bad_recording") return std::move(more).error();
             continue;
         }
         if (*more) {
@@ -60,7 +60,8 @@ bool ReplaySource::fetch() {
             if (last_) record_.at = std::max(record_.at, *last_);
             return true;
         }
-        if (!options_.repeat || records_ == 0 || !first_ || !recording_->rewind().ok()) return false;
+        if (!options_.repeat || records_ == 0 || !first_) return false;
+        WEIR_CHECK_OK(recording_->rewind());
         const Duration spacing = records_ > 1 ? (*last_ - *first_) / static_cast<std::int64_t>(records_ - 1) : Duration(1s);
         moved_ += (*last_ - (*first_ + moved_)) + std::max<Duration>(spacing, 1ms);
         records_ = 0;
@@ -92,15 +93,15 @@ void ReplaySource::play() {
     for (std::size_t handed = 0; handed < pace_.records_per_turn; ++handed) {
         if (paused_ || !listener_) return;
         const auto failures = health_.failures;
-        const bool more = fetch();
+        const Result<bool> more = fetch();
         if (health_.failures > failures) {
             const Error error{"bad_recording", health_.last_error};
             listener_->on_failed(*this, error);
             if (!listener_) return;
         }
-        if (!more) {
+        if (!more.ok() || !*more) {
             health_.state = Health::State::idle;
-            listener_->on_finished(*this);
+            listener_->on_finished(*this, more.ok() ? ok() : Result<void>(more.error()));
             return;
         }
         const Duration now = reactor_.clock().monotonic();

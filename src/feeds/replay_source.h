@@ -34,7 +34,7 @@ public:
 
 private:
     void play();
-    bool fetch();
+    Result<bool> fetch();
     Duration due(Timestamp recorded) const;
 
     net::Reactor& reactor_;

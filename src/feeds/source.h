@@ -28,8 +28,8 @@ public:
     virtual void on_failed(Source& source, const Error& error) = 0;
     /// A recording tells that time has passed without a message.
     virtual void on_time(Source& source, Timestamp now) = 0;
-    /// There is nothing more to come (a recording's end).
-    virtual void on_finished(Source& source) = 0;
+    /// There is nothing more to come: a recording's end, or an error, and the rest of it cannot be read.
+    virtual void on_finished(Source& source, const Result<void>& end) = 0;
 
 protected:
     ~SourceListener() = default;

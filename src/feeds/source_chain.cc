@@ -89,9 +89,9 @@ struct SourceChain::Entry final : SourceListener {
         if (chain.active_ == static_cast<int>(index)) chain.observer_.on_time(now);
         last_sign = chain.clock_.monotonic();
     }
-    void on_finished(Source&) override {
+    void on_finished(Source&, const Result<void>& end) override {
         finished = true;
-        chain.observer_.on_finished();
+        chain.observer_.on_finished(end);
     }
 };
 

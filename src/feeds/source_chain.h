@@ -53,7 +53,7 @@ public:
         virtual void on_failed(std::size_t source, const Error& error) = 0;
         virtual void on_state(const StateChange& change) = 0;
         virtual void on_time(Timestamp now) = 0;
-        virtual void on_finished() = 0;
+        virtual void on_finished(const Result<void>& end) = 0;
 
     protected:
         ~Observer() = default;

@@ -63,7 +63,7 @@ struct Rig final : SourceChain::Observer {
         log += " " + std::string(to_text(s.state)) + "/" + s.cause + "@" + std::to_string((s.since - "2026-02-17T10:00:00Z"_utc) / 1s);
     }
     void on_time(Timestamp) override {}
-    void on_finished() override {}
+    void on_finished(const Result<void>&) override {}
 
     void pass(Duration d) {
         for (; d > Duration(0); d -= 1s) {

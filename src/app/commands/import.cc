@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <fstream>
+#include <limits>
 
 #include "app/commands/commands.h"
 #include "app/commands/config_arguments.h"
@@ -45,7 +46,7 @@ Result<Timestamp> begin_of(const std::string& file) {
 }
 
 /// The reader in the log whose position is how many commits of a file are there. Its state: `of` says which file and rules they come
-/// from, `done` is there when it is over.
+/// from, `done` is there when it is over. `broken` is there when the rest could not be read: what the file begins with, as far as it could.
 std::string reader_of(const std::string& feed, const std::string& file) { return "import/" + feed + "/" + file.substr(file.rfind('/') + 1); }
 
 /// What must be the same for an import to go on where another ended: the bytes, and how they are read.
@@ -67,6 +68,26 @@ Result<std::string> identity_of(const std::string& file, const FeedOptions& feed
     return to_text(Epoch{bytes}) + to_text(Epoch{derived_hash({rules})});
 }
 
+/// The first records of a file, at most `most`, as far as it can be read: how many, and what they hold. A file that was repaired goes on where
+/// the damaged one ended if it begins with the same.
+std::string beginning_of(const std::string& file, std::uint64_t most) {
+    std::uint64_t count = 0, hash = 0;
+    auto recording = Recording::open(file);
+    Recording::Record record;
+    while (recording.ok() && count < most) {
+        const auto read = recording->next(record);
+        if (!read.ok() && read.error().code == "bad_recording") continue;  // not a commit, here or there
+        if (!read.ok() || !*read) break;
+        ++count;
+        hash = derived_hash({to_text(Epoch{hash}), to_rfc3339(record.at), to_rfc3339(record.time), record.id, record.type, record.key, record.source, record.message});
+    }
+    return std::to_string(count) + " " + to_text(Epoch{hash});
+}
+
+bool begins_with(const std::string& file, const std::string& beginning) {
+    return !beginning.empty() && beginning_of(file, std::strtoull(beginning.c_str(), nullptr, 10)) == beginning;
+}
+
 struct Earlier {
     bool unfinished = false;
 };
@@ -80,16 +101,19 @@ Result<Earlier> look_up(const LogOptions& options, const std::string& feed, cons
     WEIR_TRY(auto log, SqliteLog::open(std::move(setup)));
     WEIR_TRY(const auto position, log->position(reader));
     WEIR_TRY(const auto state, log->state(reader));
-    std::string of;
+    std::string of, broken;
     bool done = false;
     for (const auto& [key, value] : state) {
         if (key == "of") of = value;
+        if (key == "broken") broken = value;
         if (key == "done") done = true;
     }
     if (position && (done || of.empty()))
         return Error{"imported_already", file + ": a file of this name was imported into feed " + feed +
                                              " already; a second time would append every reading again. If it is another recording, give it another name"};
-    if (position && of != identity)
+    // The rules are the second half of it.
+    const auto is_repaired = [&] { return of.substr(of.size() / 2) == identity.substr(identity.size() / 2) && begins_with(file, broken); };
+    if (position && of != identity && !is_repaired())
         return Error{"import_changed", file + ": an import of a file of this name into feed " + feed + " was cut short, and the file or the feed's decode rules are not "
                                            "those of that time, so what is still missing cannot be told. Bring them back and import again, or give the file another name: "
                                            "then all of it is imported, beside what is there"};
@@ -99,6 +123,12 @@ Result<Earlier> look_up(const LogOptions& options, const std::string& feed, cons
         begin.position = begin.expected_position = CommitNo{0};
         begin.state = {{"of", identity}};
         WEIR_TRY([[maybe_unused]] const auto begun, log->commit(std::move(begin)));
+    }
+    if (position && !broken.empty()) {
+        Commit again;
+        again.reader = reader;
+        again.state = {{"of", identity}, {"broken", std::nullopt}};
+        WEIR_TRY([[maybe_unused]] const auto begun, log->commit(std::move(again)));
     }
     return Earlier{position.has_value()};
 }
@@ -125,7 +155,19 @@ Result<void> import_file(Config config, const std::string& feed, const std::stri
         const auto now = server->log().info(stream);
         return (now ? now->head.value : 0) - (before ? before->head.value : 0);
     };
-    while (!server->feeds_finished()) {
+    for (;;) {
+        const auto finished = server->feeds_finished();
+        if (!finished.ok()) {
+            Commit broken;
+            broken.reader = reader;
+            broken.state = {{"broken", beginning_of(file, std::numeric_limits<std::uint64_t>::max())}};
+            const auto marked = server->log().commit(std::move(broken));
+            const std::uint64_t events = imported();
+            server->stop();
+            if (!marked.ok()) return marked.error();
+            return Error{finished.error().code, finished.error().message + "; the import ends behind " + std::to_string(events) + " events of it. Import the file again when it is repaired: it goes on there"};
+        }
+        if (*finished) break;
         if (terminal) std::fprintf(stderr, "\r%s: %llu events", file.c_str(), static_cast<unsigned long long>(imported()));
         ::usleep(20'000);
     }

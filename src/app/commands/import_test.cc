@@ -49,6 +49,12 @@ public:
             }
         }
     }
+    /// The same, packed. `kept`: how much of the bytes.
+    void pack(const std::string& from, const std::string& to, double kept) {
+        std::string bytes = net::gzip(*Filesystem().read(path + "/" + from));
+        bytes.resize(static_cast<std::size_t>(static_cast<double>(bytes.size()) * kept));
+        REQUIRE(Filesystem().write_atomically(path + "/" + to, bytes).ok());
+    }
     enum class Files : bool { no, yes };
     void write_config(const std::string& more, Files files = Files::yes) {
         std::ofstream(path + "/weir.toml") << "[log]\npath = \"" << path << "/log\"\ndurability = \"process\"\n"
@@ -216,5 +222,39 @@ TEST_CASE("import: a file is taken once, and one that was cut short only goes on
     Place quiet;
     quiet.write_recording(12);
     REQUIRE(quiet.import() == Place::End::done);
+    CHECK(first_difference(all, quiet.everything()) == "");
+}
+
+TEST_CASE("import: a file that cannot be read to its end fails, and goes on there once it is repaired (decisions.md 4)") {
+    constexpr int minutes = 12 * 60;
+    Place place;
+    place.write_config("", Place::Files::no);
+    place.write_recording(minutes);
+    place.pack("old.ndjson", "old.gz", 0.8);
+    CHECK(place.import(nullptr, 1, "old.gz") == Place::End::failed);
+    CHECK_MESSAGE(place.said().find("damaged") != std::string::npos, place.said());
+    const auto part = place.everything();
+    CHECK(part.size() > 1000);
+    // Still damaged: nothing is twice.
+    CHECK(place.import(nullptr, 1, "old.gz") == Place::End::failed);
+    CHECK(first_difference(place.everything(), part) == "");
+    // Another recording is no repaired one.
+    place.write_recording(minutes / 2, "other.ndjson");
+    const std::string other = *Filesystem().read(place.path + "/other.ndjson");
+    REQUIRE(Filesystem().write_atomically(place.path + "/other.ndjson", other.substr(other.find('\n') + 1)).ok());
+    place.pack("other.ndjson", "old.gz", 1);
+    CHECK(place.import(nullptr, 1, "old.gz") == Place::End::failed);
+    CHECK(place.said().find("cut short") != std::string::npos);
+
+    place.pack("old.ndjson", "old.gz", 1);
+    CHECK_MESSAGE(place.import(nullptr, 1, "old.gz") == Place::End::done, place.said());
+    const auto all = place.everything();
+    CHECK(place.import(nullptr, 1, "old.gz") == Place::End::failed);
+    CHECK(place.said().find("already") != std::string::npos);
+    Place quiet;
+    quiet.write_config("", Place::Files::no);
+    quiet.write_recording(minutes);
+    quiet.pack("old.ndjson", "old.gz", 1);
+    REQUIRE_MESSAGE(quiet.import(nullptr, 1, "old.gz") == Place::End::done, quiet.said());
     CHECK(first_difference(all, quiet.everything()) == "");
 }
