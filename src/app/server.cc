@@ -73,6 +73,7 @@ StreamTable with_own_streams(StreamTable streams, const RetentionOptions& standa
 struct Server::Parts {
     Config config;
     const Clock& clock;
+    const SystemClock system_clock;
     const Mode mode;
     const std::string progress;
     Metrics metrics;
@@ -84,6 +85,9 @@ struct Server::Parts {
     std::unique_ptr<Feeds> feeds;
 
     Parts(Config c, const Clock& k, Mode m, std::string p) : config(std::move(c)), clock(k), mode(m), progress(std::move(p)) {}
+
+    /// Stores speak with services of today, also of a history: signatures, partitions ahead and retention go by the day on which it is imported.
+    const Clock& stores_clock() const { return mode == Mode::history ? system_clock : clock; }
 
     Result<void> start_log();
     Result<void> start_processors();
@@ -143,7 +147,7 @@ Result<void> Server::Parts::start_stores() {
             setup.name = name;
             setup.options = options;
             setup.owner = to_text(Epoch{(std::uint64_t{std::random_device{}()} << 32) | std::random_device{}()});
-            WEIR_TRY(auto store, PostgresStore::make(std::move(setup), {*log, clock, metrics, status, std::random_device{}()}));
+            WEIR_TRY(auto store, PostgresStore::make(std::move(setup), {*log, stores_clock(), metrics, status, std::random_device{}()}));
             WEIR_CHECK_OK(store->start());
             stores.push_back(std::move(store));
             continue;
@@ -161,9 +165,9 @@ Result<void> Server::Parts::start_stores() {
             diag::warn(config.where("stores." + name) + "store " + name + " has nothing to write: there are no [windows.*]");
             continue;
         }
-        auto objects = make_object_store(options, azure_identity(), clock);
+        auto objects = make_object_store(options, azure_identity(), stores_clock());
         if (!objects.ok()) return std::move(objects).error().within(config.where("stores." + name) + "stores." + name);
-        auto store = std::make_unique<BlobStore>(name, options, std::move(sources), *std::move(objects), *log, clock, metrics, status);
+        auto store = std::make_unique<BlobStore>(name, options, std::move(sources), *std::move(objects), *log, stores_clock(), metrics, status);
         WEIR_CHECK_OK(store->start());
         stores.push_back(std::move(store));
     }

@@ -357,3 +357,24 @@ backoff_first = "50ms"
     assert store["kind"] == "postgresql" and store["database"] == f"127.0.0.1:{postgres.port}/analytics" and store["dead_letters"] == 0
     assert 'weir_store_rows_total{store="warehouse"}' in w.get("/metrics", raw=True)
     assert PASSWORD not in w.diagnostics() and PASSWORD not in json.dumps(w.get("/api/v1/status"))
+
+
+def test_years_of_history_reach_the_database(postgres, tmp_path):
+    """D3, decisions.md 34: the recording's time is the log's; the store goes by today, so that what lies more than 400 days behind the recording's begin is not ahead of time."""
+    (tmp_path / "old.ndjson").write_text("".join(
+        json.dumps({"id": f"r{year}", "type": "reading", "key": "P", "source": "s", "time": f"{year}-01-01T00:00:00Z", "ingested": f"2022-01-01T00:00:0{n}Z", "data": {"v": n}}) + "\n"
+        for n, year in enumerate((2022, 2023, 2024))))
+    (tmp_path / "weir.toml").write_text(f"""
+[log]
+path = "{tmp_path}/data"
+[feeds.pools]
+[[feeds.pools.sources]]
+kind = "websocket"
+url = "ws://127.0.0.1:1/"
+[stores.warehouse]
+kind = "postgresql"
+url = "{postgres.url()}"
+""")
+    done = subprocess.run([BINARY, "import", "-c", tmp_path / "weir.toml", tmp_path / "old.ndjson"], env={**os.environ, "DB_PASSWORD": PASSWORD}, capture_output=True, text=True, timeout=DEADLINE)
+    assert done.returncode == 0, done.stderr
+    assert postgres.sql("SELECT extract(year FROM time) FROM weir.events WHERE stream = 'pools' ORDER BY time") == [["2022"], ["2023"], ["2024"]], done.stderr
