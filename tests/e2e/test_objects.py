@@ -4,10 +4,12 @@ S0-33 (Azure Blob, emulator), S0-34 (connection string from the environment), S1
 import contextlib
 import gzip
 import json
+import os
+import subprocess
 
 import pytest
 
-from conftest import until
+from conftest import BINARY, DEADLINE, until
 from object_servers import KEY, Azurite, Between, S3rver, Signed
 
 CONFIG = """
@@ -286,3 +288,19 @@ def test_a_shared_access_signature_is_enough(weir, feed_server, server):
     send_minutes(feed, 0, 1)
     until(lambda: len(azurite.names()) == written(1), "all are there")
     assert "sig=" not in w.diagnostics()
+
+
+def test_history_is_written_to_a_service_with_signatures_of_today(server, tmp_path):
+    """D3: an import's log has the recording's time; a service takes no request that is signed with it."""
+    s3 = server(S3rver)
+    signed = Signed(s3.port, "S3RVER")
+    config = (CONFIG + S3).replace("@FOLDER@", str(tmp_path)).replace("@URL@", "ws://127.0.0.1:1/").replace("@S3@", str(signed.port)).replace("@PORT@", "0")
+    (tmp_path / "weir.toml").write_text(config)
+    (tmp_path / "old.ndjson").write_text("".join(
+        json.dumps({"received": f"2022-02-17T10:0{minute}:01Z", "message": {"id": f"r{minute}", "uid": "SSD-7", "currentfill": minute, "time": f"2022-02-17T10:0{minute}:00Z"}}) + "\n"
+        for minute in range(4)))
+    done = subprocess.run([BINARY, "import", "-c", tmp_path / "weir.toml", tmp_path / "old.ndjson"], env={**os.environ, "AWS_SECRET_ACCESS_KEY": "S3RVER"}, capture_output=True, text=True,
+                          timeout=DEADLINE)
+    assert done.returncode == 0, done.stderr
+    assert "summaries/2022-02-17/10-00.json" in s3.objects() and signed.signed > 0, sorted(s3.objects())
+    signed.stop()
