@@ -17,10 +17,10 @@ namespace {
 
 /// Another weir, as far as a consumer sees it: it answers each text as the test says.
 struct OtherWeir final : net::HttpHandler, net::ConnectionHandler {
-    net::HttpServer server;
-    net::ListenAddress address;
     std::function<void(net::Connection&, const Json& asked)> on_subscribe;
     std::vector<net::Connection*> sockets;
+    net::HttpServer server;  // its end is told to the rest
+    net::ListenAddress address;
 
     explicit OtherWeir(net::Reactor& reactor) : server(reactor, {}, *this) {
         auto listening = server.listen({"127.0.0.1", 0, ""});
