@@ -223,7 +223,7 @@ def test_the_echo_of_conformance_suites_is_there_when_it_is_configured_and_for_w
         left = -1
         while left != (left := writer.transport.get_write_buffer_size()):
             await asyncio.sleep(0.2)
-        assert left > 0 and memory(w) < 90 << 20  # of 100 MB; messages of 16 MB have been before
+        assert left > count * size // 2  # the rest is in the kernel's buffers, and a little in weir
         for _ in range(count):
             head = await asyncio.wait_for(reader.readexactly(10), DEADLINE)
             assert head == b"\x82\x7f" + size.to_bytes(8, "big")
@@ -241,8 +241,3 @@ async def refusal(w, path):
             return "accepted"
     except websockets.InvalidStatusCode as refused:
         return refused
-
-
-def memory(w):
-    """Bytes that the process has of its own."""
-    return int(re.search(r"Pss_Anon:\s+(\d+) kB", pathlib.Path(f"/proc/{w.process.pid}/smaps_rollup").read_text()).group(1)) * 1024
