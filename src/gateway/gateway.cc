@@ -319,12 +319,9 @@ struct Gateway::Impl {
 void Gateway::Impl::Shard::on_request(net::HttpExchange& exchange) {
     const auto& request = exchange.request();
     const bool required = gateway.authenticator->required();
-    // A proxy may add a line of its own behind the client's: they are one list (RFC 9110, 5.3), of which only the end can be trusted.
-    std::string forwarded;
-    for (const auto& header : request.headers)
-        if (net::equals_ignoring_case(header.name, "X-Forwarded-For")) forwarded.append(forwarded.empty() ? "" : ", ").append(header.value);
-    if (!forwarded.empty() && !options.proxy_protocol && net::is_in(proxies, exchange.socket_peer().ip)) {
-        if (!exchange.set_client(net::forwarded_client(forwarded, exchange.socket_peer().ip, proxies))) {
+    // All lines of it: a proxy may add one of its own behind the client's, and only the end of the list can be trusted.
+    if (request.header("X-Forwarded-For") && !options.proxy_protocol && net::is_in(proxies, exchange.socket_peer().ip)) {
+        if (!exchange.set_client(net::forwarded_client(request.header_list("X-Forwarded-For"), exchange.socket_peer().ip, proxies))) {
             hub.count(GatewayError::address_at_capacity);
             audit(Audit::warning, {.what = "refused", .peer = exchange.peer().to_text(), .path = request.path, .detail = row(GatewayError::address_at_capacity).code});
             if (exchange.upgrade() != net::UpgradeCheck::good) return send_answer(exchange, error_answer(GatewayError::address_at_capacity));

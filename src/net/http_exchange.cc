@@ -250,14 +250,12 @@ Connection& HttpExchange::accept_websocket(const WebSocketAccept& accept) {
     WEIR_ASSERT(upgrade() == UpgradeCheck::good);
     begun_ = true;
     HttpServer& server = *connection_.server_;
-    std::string offer, out;
-    for (const auto& header : request_.headers)
-        if (equals_ignoring_case(header.name, "Sec-WebSocket-Extensions")) offer.append(offer.empty() ? "" : ", ").append(header.value);
+    std::string out;
     append_status_line(out, 101);
     out.append("Upgrade: websocket\r\nConnection: Upgrade\r\n");
     append_header(out, "Sec-WebSocket-Accept", websocket_accept_key(*request_.header("Sec-WebSocket-Key")));
     if (!accept.subprotocol.empty()) append_header(out, "Sec-WebSocket-Protocol", accept.subprotocol);
-    if (const auto agreed = accept.deflate ? accept_deflate_offer(offer, server.options_.deflate) : std::nullopt) {
+    if (const auto agreed = accept.deflate ? accept_deflate_offer(request_.header_list("Sec-WebSocket-Extensions"), server.options_.deflate) : std::nullopt) {
         append_header(out, "Sec-WebSocket-Extensions", deflate_response(*agreed));
         connection_.deflate_window_ = static_cast<std::uint8_t>(std::max(agreed->server_max_window_bits, DeflatePolicy::small_window_bits));
         if (!agreed->client_no_context_takeover)

@@ -95,6 +95,13 @@ std::optional<std::string> percent_decode(std::string_view text) {
 
 std::optional<std::string_view> HttpRequest::header(std::string_view name) const { return find_header(headers, name); }
 
+std::string HttpRequest::header_list(std::string_view name) const {
+    std::string list;
+    for (const auto& header : headers)
+        if (equals_ignoring_case(header.name, name)) list.append(list.empty() ? "" : ", ").append(header.value);
+    return list;
+}
+
 bool HttpRequest::header_has_token(std::string_view name, std::string_view token) const {
     return any_header_has_token(headers, name, token);
 }

@@ -32,6 +32,8 @@ struct HttpRequest {
     bool has_body() const { return chunked || content_length.value_or(0) > 0; }
     /// The first header of this name (case does not matter), or nullopt.
     std::optional<std::string_view> header(std::string_view name) const;
+    /// All headers of this name as the one list that they are (RFC 9110, 5.3), with commas between; empty without one.
+    std::string header_list(std::string_view name) const;
     /// Whether a header that is a list of tokens (Connection, Upgrade) holds `token`; case does not matter.
     bool header_has_token(std::string_view name, std::string_view token) const;
     /// The decoded value of a parameter of the query, or nullopt; `+` is a blank.
