@@ -118,7 +118,7 @@ struct Gateway::Impl {
               doors(hub, *g.authenticator, [this](net::Connection& c, const Doors::Visitor& v, const IdentityPtr& who) { admit(c, v, who); }), sweep(reactor, [this] { on_sweep(); }), measure(reactor, [this] { on_measure(); }) {}
 
         Result<void> listen(bool first, std::shared_ptr<net::TlsServerContext> tls) {
-            server = std::make_unique<net::HttpServer>(reactor, server_options(options, proxies), *this, std::move(tls));
+            server = std::make_unique<net::HttpServer>(reactor, serving(), *this, std::move(tls));
             api = std::make_unique<Api>(Api::Parts{hub, gateway.pool, gateway.parts.status, gateway.parts.metrics, gateway.directory, gateway.windows,
                                                    options, gateway.setup.spc, gateway.setup.version, gateway.started, seed,
                                                    [this](auto done) { gateway.ask_all<HubCounts>(*this, [](Hub& h) { return h.counts(); }, std::move(done)); },
@@ -141,6 +141,12 @@ struct Gateway::Impl {
             sweep.start(1s);
             if (first && gateway.setup.metrics_interval > Duration(0)) measure.start(gateway.setup.metrics_interval);
             return ok();
+        }
+
+        net::ServerOptions serving() {
+            net::ServerOptions serves = server_options(options, proxies);
+            serves.flushed = [this] { hub.flushed(); };
+            return serves;
         }
 
         /// The first shard tells the operator of the broadcasts, with the clients of all.
@@ -512,7 +518,7 @@ std::vector<Error> Gateway::reload(const GatewayOptions& options) {
             (void)impl_->on(*shard, [&] {
                 shard->options = options;
                 shard->proxies = *proxies;
-                shard->server->set_options(server_options(shard->options, shard->proxies));
+                shard->server->set_options(shard->serving());
                 return true;
             });
     }

@@ -169,6 +169,13 @@ public:
     CommitNo position() const { return position_; }
     /// Once a second: rings that nobody needs, heartbeats, silent streams of Server-Sent Events.
     void sweep();
+    /// A flush pass has ended: a burst goes on.
+    void flushed() {
+        if (!flush_pending_) return;
+        flush_pending_ = false;
+        ++pass_;
+        if (!unread_.empty()) signal_.raise();
+    }
     /// Ends every session with 1001.
     void say_goodbye();
 
@@ -202,12 +209,6 @@ private:
     void take(HubStream& stream, const Batch& batch, std::size_t i);
     HubStream* stream_of(const Batch& batch);
     void marked() { flush_pending_ = true; }
-    void flushing() {
-        if (!flush_pending_) return;
-        flush_pending_ = false;
-        ++pass_;
-        if (!unread_.empty()) signal_.raise();
-    }
     void deliver(HubStream& stream, const Batch& batch, std::size_t i);
     void deliver(Audience& audience, const Batch& batch, std::size_t i);
     /// A frame of a group: of one session, so compressed where it is written.

@@ -298,7 +298,6 @@ bool Session::too_far_behind() const {
 }
 
 void Session::on_writable(net::Connection&) {
-    hub_.flushing();
     if (cold_ && !cold_->catch_ups.empty() && !write_history()) return;
     if (!write_live() || !cold_) return;
     if (!cold_->shared.empty() && !write_groups()) return;

@@ -7,6 +7,14 @@
 #include "net/connection_internal.h"
 
 namespace weir::net {
+namespace {
+
+// A flush pass over many connections is cut into slices, and sockets are read between them: a request does not wait for ten thousand
+// sends, and what it publishes goes along to those whose turn in the pass is still to come.
+constexpr Duration kSlice = 250us;
+constexpr std::size_t kBetweenLooks = 16;  ///< connections flushed between two looks at the clock
+
+}  // namespace
 
 std::size_t HttpServer::IpHash::operator()(const IpAddress& ip) const noexcept {
     std::uint64_t high, low;
@@ -164,29 +172,41 @@ void HttpServer::end_of_turn() {
         }
         reading_now_.clear();
     }
-    if (!dirty_.empty()) flush_pass();
+    if (!flushing_.empty() || !dirty_.empty()) flush_slice();
     if (!ended_.empty() || !dead_.empty()) report_ended();
     scratch_->retired.clear();
 }
 
-void HttpServer::flush_pass() {
+/// One slice of the pass under way, or the first of a new one.
+void HttpServer::flush_slice() {
+    const Clock& clock = reactor_.clock();
     const bool bounded = options_.flush_duty > 1;
-    if (bounded) {
-        if (const Duration early = flush_not_before_ - reactor_.now(); early > Duration(0)) {
-            if (!flush_timer_.armed()) flush_timer_.start(early);
+    const Duration begin = clock.monotonic();
+    if (flushing_.empty()) {
+        if (bounded && reactor_.now() < flush_not_before_) {
+            if (!flush_timer_.armed()) flush_timer_.start(flush_not_before_ - reactor_.now());
             return;
         }
+        flushing_.swap(dirty_);
+        flush_begin_ = begin;
+        flush_used_ = Duration(0);
     }
-    const auto used = [&] { return options_.thread_time ? options_.thread_time() : reactor_.clock().monotonic(); };
-    const Duration begin = bounded ? reactor_.clock().monotonic() : Duration(0), used_before = bounded ? used() : Duration(0);
-    flushing_.swap(dirty_);
-    for (Connection* connection : flushing_) connection->flush_from_pass();
+    const auto used = [&] { return options_.thread_time ? options_.thread_time() : clock.monotonic(); };
+    const Duration used_before = bounded ? used() : Duration(0);
+    // As long as reading took in this turn: who sends much is not read faster than it is answered.
+    const Duration end = begin + std::max(kSlice, begin - reactor_.now());
+    do flushing_[flush_next_++]->flush_from_pass();
+    while (flush_next_ < flushing_.size() && (flush_next_ % kBetweenLooks != 0 || clock.monotonic() < end));
+    if (bounded) flush_used_ += used() - used_before;
+    if (flush_next_ < flushing_.size()) return reactor_.again();
     flushing_.clear();
+    flush_next_ = 0;
     if (bounded) {
-        const Duration took = used() - used_before;
-        const auto rest = Duration(static_cast<std::int64_t>(options_.flush_duty * static_cast<double>(took.count())));
-        flush_not_before_ = begin + std::min(rest, std::max(took, options_.flush_latency_max));
+        const auto rest = Duration(static_cast<std::int64_t>(options_.flush_duty * static_cast<double>(flush_used_.count())));
+        flush_not_before_ = flush_begin_ + std::min(rest, std::max(flush_used_, options_.flush_latency_max));
     }
+    if (!dirty_.empty()) reactor_.again();  // marked while the pass went on
+    if (options_.flushed) options_.flushed();
 }
 
 void HttpServer::report_ended() {

@@ -63,6 +63,8 @@ struct ServerOptions {
     double flush_duty = 1;
     Duration (*thread_time)() = nullptr;
     Duration flush_latency_max = 50ms;
+    /// Called at the end of each pass: every connection that had something when it began has been asked to write. Between its slices sockets are read.
+    std::function<void()> flushed = {};
 
     Duration sweep_interval = 500ms;
 };
@@ -246,7 +248,7 @@ private:
     bool count_as(Connection& connection, const IpAddress& ip);
     std::uint32_t now_ms() const noexcept;
     std::string_view date();
-    void flush_pass();
+    void flush_slice();
     void end_of_turn();
     void report_ended();
     void sweep();
@@ -269,7 +271,8 @@ private:
     struct Ended;
     std::vector<Ended> ended_, ended_now_;            ///< on_closed at the end of this turn
     std::vector<Connection*> dead_;                   ///< slots to free after that
-    std::vector<Connection*> dirty_, flushing_;
+    std::vector<Connection*> dirty_, flushing_;  ///< for the next pass; in the one under way
+    std::size_t flush_next_ = 0;          ///< of flushing_
     std::vector<Connection*> reading_;    ///< used up their share of the turn, or resumed
     std::vector<Connection*> reading_now_;
     std::vector<AddressCount> addresses_;
@@ -283,7 +286,7 @@ private:
     Connection* corked_ = nullptr;        ///< whose output gathers in the cork
     bool draining_ = false;
     Duration start_;
-    Duration flush_not_before_{0};
+    Duration flush_not_before_{0}, flush_begin_{0}, flush_used_{0};
     std::uint32_t exchange_number_ = 0;
     std::int64_t date_second_ = -1;
     std::string date_;

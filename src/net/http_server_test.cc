@@ -492,6 +492,43 @@ TEST_CASE("server: flush passes are bounded by the duty, and never later than th
     CHECK(capped <= 101);
 }
 
+TEST_CASE("server: between the slices of a long flush pass sockets are read, and what is marked meanwhile goes along with those whose turn is still to come") {
+    int passes = 0;
+    ServerOptions options;
+    options.flushed = [&] { ++passes; };
+    World world(options);
+    std::vector<Client> clients;
+    for (int i = 0; i < 100; ++i) {
+        clients.push_back(world.connect());
+        clients.back().upgrade();
+    }
+    world.session.writable = [&](Connection&) { world.clock.advance(50us); };
+    const auto mark_all = [&] {
+        for (Client& client : clients) client.connection->mark_dirty();
+    };
+    world.turns();
+    const int before = world.session.writables;
+    const auto asked = [&] { return world.session.writables - before; };
+    passes = 0;
+    mark_all();
+    world.reactor.turn();
+    CHECK(asked() > 0);
+    CHECK(asked() < 50);
+    clients[99].say(masked(0x81, "hello"));
+    world.reactor.turn();
+    CHECK(world.session.messages == std::vector<std::string>{"hello"});
+    CHECK(asked() < 50);
+    CHECK(passes == 0);
+    mark_all();
+    const int again = asked();  // those that have been asked already
+    while (passes == 0) world.reactor.turn();
+    CHECK(asked() == 100);
+    while (passes == 1) world.reactor.turn();
+    CHECK(asked() == 100 + again);
+    world.turns();
+    CHECK(asked() == 100 + again);
+}
+
 TEST_CASE("server: slow heads, idle connections, slow bodies and answers that do not come are ended (slowloris)") {
     World world;
     world.request = [](HttpExchange& exchange) {
