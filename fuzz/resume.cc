@@ -134,6 +134,7 @@ Told read(const Since& since, bool odd, bool in_two) {
                                                          FUZZ_CHECK(all[target].stream == batch.stream);
                                                          out += batch.stream;
                                                          told.events.push_back({batch.commit, batch.stream, batch.seq_of(i).value});
+                                                         return true;
                                                      }});
     for (int steps = 0;; ++steps) {
         FUZZ_CHECK(steps < 1000, "it does not end");

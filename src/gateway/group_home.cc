@@ -71,7 +71,10 @@ void GroupHome::join(const Joining& joining, const Groups::Begins& begins) {
         reading.index.add(joining.filter);
         reading.reader = std::make_unique<HistoryReader>(hub_.log(), std::vector<HistoryRange>(), HistoryReader::Frames{
             .target = [&reading](const Batch& batch, std::size_t i) { return reading.target(batch, i); },
-            .encode = [&reading](std::string& out, std::uint32_t target, const Batch& batch, std::size_t i) { reading.encode(out, target, batch, i); }});
+            .encode = [&reading](std::string& out, std::uint32_t target, const Batch& batch, std::size_t i) {
+                reading.encode(out, target, batch, i);
+                return true;  // how large a message is, is for each member to see
+            }});
     }
     running.group.join(joining.member);
     running.members[joining.member] = {joining.at, joining.session, hub_.reactor().now()};

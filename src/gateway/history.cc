@@ -180,7 +180,7 @@ HistoryStep HistoryReader::step(std::size_t bytes_max) {
             const int target = frames_.target(batch, oldest->at);
             if (target < 0) continue;
             const std::size_t before = step.bytes.size();
-            frames_.encode(step.bytes, static_cast<std::uint32_t>(target), batch, oldest->at);
+            if (!frames_.encode(step.bytes, static_cast<std::uint32_t>(target), batch, oldest->at)) step.too_large.push_back(static_cast<std::uint32_t>(target));
             if (step.bytes.size() > before)
                 step.frames.push_back({static_cast<std::uint32_t>(step.bytes.size() - before), static_cast<std::uint32_t>(target)});
         }

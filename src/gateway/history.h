@@ -57,6 +57,7 @@ struct HistoryStep {
     std::string bytes;           ///< frames, one behind the other
     std::vector<Frame> frames;
     std::vector<Gap> gaps;       ///< missing before the frames
+    std::vector<std::uint32_t> too_large;  ///< targets of events that are left out, one for each
     bool done = false;           ///< every range is read to its end
 };
 
@@ -76,8 +77,8 @@ public:
     struct Frames {
         /// Whose the event is, or -1 for nobody's.
         std::function<int(const Batch& batch, std::size_t i)> target;
-        /// Appends its frame, ready for the wire.
-        std::function<void(std::string& out, std::uint32_t target, const Batch& batch, std::size_t i)> encode;
+        /// Appends its frame, ready for the wire. False: no message can hold it, and what was appended, if anything, says so.
+        std::function<bool(std::string& out, std::uint32_t target, const Batch& batch, std::size_t i)> encode;
     };
     HistoryReader(Log& log, std::vector<HistoryRange> ranges, Frames frames);
 

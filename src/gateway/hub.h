@@ -183,8 +183,11 @@ public:
     static void append_rest(std::string& out, DialectKind dialect, StreamType type, const Batch& batch, std::size_t i);
     /// 64 bits of a text. FNV-1a; http://www.isthe.com/chongo/tech/comp/fnv
     static std::uint64_t fingerprint(std::string_view text);
-    /// Encodes the frame of one event for one subscription; for history, on any thread.
-    static void append_frame(std::string& out, const Subscription& subscription, const Batch& batch, std::size_t i);
+    /// Encodes the frame of one event for one subscription; for history, on any thread. False where its payload would be larger than
+    /// `payload_max`: then what the dialect says of that is appended in its place, if anything.
+    static bool append_frame(std::string& out, const Subscription& subscription, const Batch& batch, std::size_t i, std::size_t payload_max);
+    /// What is told of an event that no message can hold.
+    static HistoryStep::Gap too_large(const Batch& batch, std::size_t i);
     /// What a session is told of events that it will not get; empty where the dialect says nothing.
     static std::string gap_text(const Subscription& subscription, const HistoryStep::Gap& gap);
     /// What a policy has merged and dropped so far.
@@ -211,8 +214,10 @@ private:
     void marked() { flush_pending_ = true; }
     void deliver(HubStream& stream, const Batch& batch, std::size_t i);
     void deliver(Audience& audience, const Batch& batch, std::size_t i);
+    void leave_out(Audience& audience, const Batch& batch, std::size_t i);
+    static bool append_message(std::string& out, const Subscription& subscription, const std::string& text, std::size_t payload_max);
     /// A frame of a group: of one session, so compressed where it is written.
-    void append_shared_frame(std::string& out, const Subscription& subscription, std::string_view payload);
+    bool append_shared_frame(std::string& out, const Subscription& subscription, std::string_view payload);
     void append(Audience& audience, std::string_view head, std::string_view rest, net::Compressed compressed);
     void keep_oldest(Audience& audience);
     void tell_gap(HubStream& stream, Seq to);

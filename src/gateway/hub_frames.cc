@@ -39,20 +39,14 @@ void Hub::deliver(Audience& audience, const Batch& batch, std::size_t i) {
         ++spliced_;
     }
     const std::size_t size = head.size() + rest.size();
-    if (size > parts_.options.max_message_size) {
-        counts.dropped[static_cast<std::size_t>(Drop::too_large)] += audience.members.size();
-        return;
-    }
+    if (size > parts_.options.max_message_size) return leave_out(audience, batch, i);
     std::string_view payload_head = head, payload_rest = rest;
     if (subscription.cbor) {
         if (head.empty()) payload_.clear();
         payload_ += rest;
         binary_.clear();
         // Numbers may take more as CBOR than as text.
-        if (!append_cbor_of(binary_, payload_) || binary_.size() > parts_.options.max_message_size) {
-            counts.dropped[static_cast<std::size_t>(Drop::too_large)] += audience.members.size();
-            return;
-        }
+        if (!append_cbor_of(binary_, payload_) || binary_.size() > parts_.options.max_message_size) return leave_out(audience, batch, i);
         payload_head = {};
         payload_rest = binary_;
     }
@@ -74,7 +68,22 @@ void Hub::deliver(Audience& audience, const Batch& batch, std::size_t i) {
     append(audience, payload_head, payload_rest, compressed);
 }
 
-void Hub::append_shared_frame(std::string& out, const Subscription& subscription, std::string_view payload) {
+/// The event is larger than a message may be: its place in the stream is told as a gap.
+void Hub::leave_out(Audience& audience, const Batch& batch, std::size_t i) {
+    audience.stream.counts.dropped[static_cast<std::size_t>(Drop::too_large)] += audience.members.size();
+    tell_gap(audience, too_large(batch, i));
+}
+
+HistoryStep::Gap Hub::too_large(const Batch& batch, std::size_t i) { return {batch.stream, batch.epoch, batch.seq_of(i), batch.seq_of(i), "too_large"}; }
+
+bool Hub::append_shared_frame(std::string& out, const Subscription& subscription, std::string_view payload) {
+    const std::size_t payload_max = parts_.options.max_message_size;
+    if (payload.size() > payload_max) return false;
+    if (subscription.cbor) {
+        binary_.clear();
+        if (!append_cbor_of(binary_, payload) || binary_.size() > payload_max) return false;
+        payload = binary_;
+    }
     auto compressed = net::Compressed::no;
     if (subscription.deflate_window != 0 && payload.size() >= kDeflateBytesMin) {
         compressed_.clear();
@@ -86,6 +95,7 @@ void Hub::append_shared_frame(std::string& out, const Subscription& subscription
     char header[10];
     out.append(header, net::write_frame_header(header, subscription.cbor ? net::Opcode::binary : net::Opcode::text, payload.size(), compressed));
     out += payload;
+    return true;
 }
 
 /// Puts a frame into the ring: its payload is `head` and `rest` behind one another.
@@ -174,19 +184,28 @@ std::uint64_t Hub::fingerprint(std::string_view text) {
     return hash;
 }
 
-void Hub::append_frame(std::string& out, const Subscription& subscription, const Batch& batch, std::size_t i) {
+bool Hub::append_frame(std::string& out, const Subscription& subscription, const Batch& batch, std::size_t i, std::size_t payload_max) {
     std::string payload;
     if (subscription.dialect == DialectKind::analytics) analytics_messages::append_data_head(payload, subscription.id);
     append_rest(payload, subscription.dialect, subscription.type, batch, i);
+    const bool fits = payload.size() <= payload_max && append_message(out, subscription, payload, payload_max);
+    if (!fits)
+        if (const std::string told = gap_text(subscription, too_large(batch, i)); !told.empty()) append_message(out, subscription, told, payload_max);
+    return fits;
+}
+
+/// As a frame, or as what stands in its place. False, and nothing appended, where it is too large as CBOR.
+bool Hub::append_message(std::string& out, const Subscription& subscription, const std::string& text, std::size_t payload_max) {
     if (subscription.cbor) {
         std::string binary;
-        if (!append_cbor_of(binary, payload)) append_cbor(binary, Json());
+        if (!append_cbor_of(binary, text) || binary.size() > payload_max) return false;
         net::append_frame(out, net::Opcode::binary, binary);
     } else if (subscription.dialect == DialectKind::sse) {
-        out += payload;
+        out += text;
     } else {
-        net::append_frame(out, net::Opcode::text, payload);
+        net::append_frame(out, net::Opcode::text, text);
     }
+    return true;
 }
 
 std::string Hub::gap_text(const Subscription& subscription, const HistoryStep::Gap& gap) {

@@ -149,8 +149,8 @@ void Session::hold(Subscription& subscription, const Since& since) {
                         [made](const Batch& batch, std::size_t i) {
                             return made->index.match(batch.stream, batch.events[i]).empty() ? -1 : made->targets.find(batch.stream)->second;
                         },
-                    .encode = [made](std::string& out, std::uint32_t, const Batch& batch, std::size_t i) {
-                        Hub::append_frame(out, made->subscription, batch, i);
+                    .encode = [made, payload_max = hub_.options().max_message_size](std::string& out, std::uint32_t, const Batch& batch, std::size_t i) {
+                        return Hub::append_frame(out, made->subscription, batch, i, payload_max);
                     }});
 }
 
@@ -183,8 +183,8 @@ void Session::hold_characteristics(std::span<Subscription* const> subscriptions,
                             const auto at = id ? made->targets.find(*id) : made->targets.end();
                             return at == made->targets.end() || !made->boundary->sees(batch.stream, batch.events[i]) ? -1 : at->second;
                         },
-                    .encode = [made](std::string& out, std::uint32_t, const Batch& batch, std::size_t i) {
-                        Hub::append_frame(out, made->subscription, batch, i);
+                    .encode = [made, payload_max = hub_.options().max_message_size](std::string& out, std::uint32_t, const Batch& batch, std::size_t i) {
+                        return Hub::append_frame(out, made->subscription, batch, i, payload_max);
                     }});
 }
 
@@ -397,6 +397,12 @@ void Session::history_arrived(std::uint32_t ticket, HistoryStep step) {
             ++catch_up->waiting[frame.target];
             ++audience->stream.counts.matched;
             ++matched_base_;
+        }
+        for (const std::uint32_t target : step.too_large) {
+            Audience* audience = catch_up->audiences[target];
+            if (!audience) continue;
+            ++audience->stream.counts.matched;
+            count_drop(audience->stream, 1, Drop::too_large);
         }
         catch_up->step = std::move(step);
         catch_up->in_flight = false;

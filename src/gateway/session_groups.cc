@@ -91,45 +91,44 @@ bool Session::write_groups() {
 
 bool Session::write_group(Shared& shared) {
     const Subscription& subscription = *shared.subscription;
-    std::string frames, payload, binary;
-    std::vector<std::size_t> sizes;
+    std::string frames, payload;
+    struct Frame {
+        std::size_t size;
+        bool too_large;  ///< it tells that the event cannot be sent
+    };
+    std::vector<Frame> made;
     bool room = true;
     std::size_t done = 0;
     while (room && !shared.waiting.empty()) {
         frames.clear();
-        sizes.clear();
+        made.clear();
         for (auto at = shared.waiting.begin(); at != shared.waiting.end() && frames.size() < kPassBytes; ++at) {
             const std::size_t before = frames.size();
             payload.clear();
             analytics_messages::append_data_head(payload, subscription.id);
             payload += *at->event.text;
-            if (payload.size() > hub_.options().max_message_size) {
-                // Nobody can be sent it: it is dropped, and done with.
-            } else {
-                binary.clear();
-                const bool encoded = !subscription.cbor || (append_cbor_of(binary, payload) && binary.size() <= hub_.options().max_message_size);
-                if (encoded) hub_.append_shared_frame(frames, subscription, subscription.cbor ? binary : payload);
-            }
-            sizes.push_back(frames.size() - before);
+            const bool fits = hub_.append_shared_frame(frames, subscription, payload);
+            if (!fits) hub_.append_shared_frame(frames, subscription, Hub::gap_text(subscription, {at->stream->name, at->event.epoch, at->event.seq, at->event.seq, "too_large"}));
+            made.push_back({frames.size() - before, !fits});
         }
         std::size_t taken = frames.empty() ? 0 : connection_->try_write(frames), at = 0;
-        for (const std::size_t size : sizes) {
+        for (const auto [size, too_large] : made) {
             if (size > taken) break;  // WebSocket frames are taken whole
             taken -= size;
             ++at;
             const auto& [stream, event] = shared.waiting.front();
-            if (size == 0) {
-                count_drop(*stream, 1, Drop::too_large);
+            if (too_large) {
+                count_drop(*stream, 1, Drop::too_large);  // and done with: nobody can be sent it
             } else {
                 ++stream->counts.delivered;
                 ++hub_.spliced_;
                 ++delivered_;
             }
-            if (subscription.acknowledged && (size > 0 || !shared.sent.empty())) shared.sent.push_back({stream, event.epoch, event.seq, size > 0});
+            if (subscription.acknowledged && (!too_large || !shared.sent.empty())) shared.sent.push_back({stream, event.epoch, event.seq, !too_large});
             else ++done;
             shared.waiting.pop_front();
         }
-        room = at == sizes.size() && !connection_->blocked() && !connection_->closing();
+        room = at == made.size() && !connection_->blocked() && !connection_->closing();
     }
     if (done > 0) shared.home->tell([home = shared.home, name = subscription.group, member = shared.member, done] { home->acknowledge(name, member, done); });
     return room;

@@ -171,6 +171,55 @@ class Resume(DeliveryCase):
         await self.read(socket)
         self.assertEqual([n_of(await self.read(socket)) for _ in range(3)], [0, 1, 2])
 
+    async def test_an_event_that_no_message_can_hold_is_a_gap_in_its_place(self):
+        """spec.md 5: no message is larger than max_message_size; each gets what it asked for, or is told what it did not get. Live and from the past, alike."""
+        server = self.serve("stream=events", "max_message_size=2048")
+        large = {"n": 2, "text": "x" * 3000}
+        asked = [{"type": "events", "stream": "events"}, {"type": "events", "stream": "events", "group": "workers"}]
+
+        async def check(open_one, kinds):
+            sockets = [await open_one(data) for data in asked]
+            if kinds == "live":
+                for data in ({"n": 1}, large, {"n": 3}):
+                    await self.aside(server.append, "events", data)
+            for socket in sockets:
+                self.assertEqual(n_of(await read(socket)), 1)
+                gap = await read(socket)
+                self.assertEqual((gap["type"], gap["data"]["from_seq"], gap["data"]["to_seq"], gap["data"]["reason"]), ("gap", 2, 2, "too_large"))
+                self.assertEqual(n_of(await read(socket)), 3)
+                await socket.close()
+
+        async def read(socket):
+            message = await asyncio.wait_for(socket.recv(), DEADLINE)
+            return cbor2.loads(message) if isinstance(message, bytes) else json.loads(message)
+
+        async def subscribe(data):
+            socket = await self.open(server)
+            self.assertEqual((await self.ask(socket, {"type": "subscribe", "data": data}))["type"], "subscribed")
+            return socket
+
+        async def from_the_beginning(data):
+            return await subscribe({**data, "since": {"events": START}, **({"group": "others"} if "group" in data else {})})
+
+        async def in_cbor(data):
+            socket = await self.open(server, subprotocols=["weir.cbor"])
+            await socket.send(cbor2.dumps({"type": "subscribe", "data": {**data, "since": {"events": START}, **({"group": "binary"} if "group" in data else {})}}))
+            self.assertEqual((await read(socket))["type"], "subscribed")
+            return socket
+
+        await check(subscribe, "live")
+        await check(from_the_beginning, "past")
+        await check(in_cbor, "past")
+        self.conserved(server, "events")
+        self.assertEqual(server.metric("weir_gateway_dropped_total", stream="events", reason="too_large"), 6)
+        epoch = server.get("/api/v1/streams/events")["epoch"]
+        # Server-Sent Events say it too; a broadcast says nothing, its numbers jump.
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(f"GET /events?stream=events HTTP/1.1\r\nHost: localhost\r\nLast-Event-ID: {epoch}:0\r\n\r\n".encode())
+        told = await asyncio.wait_for(reader.readuntil(b'"n": 3'), DEADLINE)
+        self.assertIn(b'event: gap\ndata: {"stream":"events","from_seq":2,"to_seq":2,"reason":"too_large"}', told)
+        writer.close()
+
     async def test_retention_between_position_and_present_is_a_gap_between_what_is_told(self):
         """D5: an explicit gap"""
         server = self.serve("stream=events", "stream=kept", "retention_events=50", "tail_bytes=10000")
