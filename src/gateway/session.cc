@@ -176,7 +176,10 @@ void Session::hold_characteristics(std::span<Subscription* const> subscriptions,
     for (const HubStream* stream : hub_.characteristic_streams(since))
         if (auto begin = since.begin(stream->name); begin && may.sees(stream->name, stream->type)) ranges.push_back({stream->name, *std::move(begin), stream->next, stream->epoch});
     if (ranges.empty()) return;
-    begin_catch_up(std::move(audiences), std::move(ranges),
+    std::map<StreamName, Since::Position, std::less<>> live;
+    for (const auto& [name, stream] : hub_.streams()) live[name] = {stream->epoch, Seq{stream->next.value - 1}};
+    for (const HistoryRange& range : ranges) live.erase(range.stream);
+    CatchUp& catch_up = begin_catch_up(std::move(audiences), std::move(ranges),
                    {.target =
                         [made](const Batch& batch, std::size_t i) {
                             const auto id = Hub::characteristic_of(batch.events[i]);
@@ -186,9 +189,10 @@ void Session::hold_characteristics(std::span<Subscription* const> subscriptions,
                     .encode = [made, payload_max = hub_.options().max_message_size](std::string& out, std::uint32_t, const Batch& batch, std::size_t i) {
                         return Hub::append_frame(out, made->subscription, batch, i, payload_max);
                     }});
+    catch_up.live = std::move(live);
 }
 
-void Session::begin_catch_up(std::vector<Audience*> audiences, std::vector<HistoryRange> ranges, HistoryReader::Frames frames) {
+Session::CatchUp& Session::begin_catch_up(std::vector<Audience*> audiences, std::vector<HistoryRange> ranges, HistoryReader::Frames frames) {
     auto& catch_up = *cold().catch_ups.emplace_back(std::make_unique<CatchUp>());
     catch_up.waiting.resize(audiences.size());
     catch_up.audiences = std::move(audiences);
@@ -196,6 +200,7 @@ void Session::begin_catch_up(std::vector<Audience*> audiences, std::vector<Histo
     catch_up.ticket = cold_->next_ticket++;
     catch_up.reader = std::make_shared<HistoryReader>(hub_.log(), std::move(ranges), std::move(frames));
     ask_history(catch_up);
+    return catch_up;
 }
 
 Session::Place& Session::place_of(const Audience& audience) {
@@ -372,6 +377,16 @@ void Session::go_live(CatchUp& catch_up) {
     if (!overrun) return;
     for (const auto& name : catch_up.reader->streams())
         if (const HubStream* stream = hub_.stream(name)) catch_up.reader->extend(name, stream->next, stream->epoch);
+    if (dialect_->kind() == DialectKind::spc) {
+        // Its rings carry the events of all streams, and those that were live have been let go of with the others.
+        const auto read = catch_up.reader->streams();
+        for (const HubStream* stream : hub_.characteristic_streams({})) {
+            if (std::find(read.begin(), read.end(), stream->name) != read.end() || !identity_->permissions.sees(stream->name, stream->type)) continue;
+            const auto at = catch_up.live.find(stream->name);
+            const auto from = at != catch_up.live.end() ? at->second : Since::Position{stream->epoch, Seq{0}};
+            catch_up.reader->add({stream->name, from, stream->next, stream->epoch});
+        }
+    }
     ask_history(catch_up);
 }
 

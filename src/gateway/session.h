@@ -214,7 +214,7 @@ private:
     void finish(const Audience& audience);
     void take_or_leave(std::vector<std::uint64_t> characteristics, const Since& since);
     void ask_history(CatchUp& catch_up);
-    void begin_catch_up(std::vector<Audience*> audiences, std::vector<HistoryRange> ranges, HistoryReader::Frames frames);
+    CatchUp& begin_catch_up(std::vector<Audience*> audiences, std::vector<HistoryRange> ranges, HistoryReader::Frames frames);
     void go_live(CatchUp& catch_up);
     Place& place_of(const Audience& audience);
     void leave(std::uint32_t place, Drop reason);

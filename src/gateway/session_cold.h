@@ -18,6 +18,8 @@ struct Session::CatchUp {
     std::vector<std::uint32_t> waiting;  ///< frames of `step` that are not sent yet, by target
     std::uint32_t ticket;
     std::shared_ptr<HistoryReader> reader;
+    /// spc: where the streams that are not read stood when it began. What of them a ring lets go of is read as well.
+    std::map<StreamName, Since::Position, std::less<>> live;
     HistoryStep step;
     bool in_flight = true;
     std::size_t frame = 0, byte = 0;  ///< of `step`: what is sent already

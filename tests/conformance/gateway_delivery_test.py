@@ -587,6 +587,40 @@ class Rooms(DeliveryCase):
         self.conserved(server, "spc")
 
 
+    async def test_a_ring_that_ran_over_while_the_past_was_read_loses_nothing_of_streams_that_are_live(self):
+        """D5, decision 18: `since` names one stream, characteristics come from several, also from one that first carries them later"""
+        server = self.serve("stream=past", "stream=live", "stream=quiet", "tail_bytes=100000", "ring_bytes=70000", "max_message_size=50000", "session_queue_bytes=10000000")
+        past = 400
+        for n in range(past):
+            await self.aside(server.append, "past", {"sample_id": n, "characteristic_id": 1, "pad": "x" * 40_000}, "sample")
+        await self.aside(server.append, "live", {"sample_id": -1, "characteristic_id": 1}, "sample")
+        await self.aside(server.append, "quiet", {"sample_id": -1, "characteristic_id": 1}, "reading")
+        await self.until(lambda: self.head(server, "quiet") == 1 and server.metric("weir_gateway_events_total") == past + 2, "all of it handed out")
+        client = await RawClient.connect(server, "/ws")
+        client.say({"type": "subscribe", "characteristic_ids": [1], "since": {"past": START}})
+        seen = []
+
+        async def sample():
+            message = await client.read()
+            if message["type"] == "sample":
+                seen.append(message["payload"]["sample_id"])
+
+        while len(seen) < 3:
+            await sample()
+        client.stop_reading()
+        for n in range(past, past + 300):
+            await self.aside(server.append, ("live", "quiet", "new")[n % 3], {"sample_id": n, "characteristic_id": 1, "pad": "x" * 1000}, "sample")
+        await self.until(lambda: server.metric("weir_gateway_events_total") == past + 302, "the new ones handed out")
+        client.go_on_reading()
+        while len(seen) < past + 300:
+            await sample()
+        self.assertEqual(seen, list(range(past + 300)))
+        server.append("live", {"sample_id": past + 300, "characteristic_id": 1}, "sample")
+        await sample()
+        self.assertEqual(seen[-1], past + 300)
+        client.writer.close()
+        self.conserved(server, "spc")
+
     async def test_rooms_and_their_past_are_complete_right_after_a_start(self):
         """S3-31, S3-33: who comes back before weir has looked at its log again misses nothing"""
         server = Server("stream=samples")
