@@ -24,8 +24,8 @@ PEERS = {"nats": ([sys.executable, "bench/peers/nats.py"], ["--hello", r'CONNECT
          "gather": ([sys.executable, "bench/peers/gather.py", "gather"], []), "broadcast": ([sys.executable, "bench/peers/gather.py", "broadcast"], [])}
 
 
-def run(options):
-    done = subprocess.run([WEIR, "bench", "fanout", "--json", *options], capture_output=True, text=True)
+def run(options, before=()):
+    done = subprocess.run([*before, WEIR, "bench", "fanout", "--json", *options], capture_output=True, text=True)
     if done.returncode != 0:
         sys.exit(f"{' '.join(options)}: {done.stderr}")
     return json.loads(done.stdout)
@@ -33,10 +33,13 @@ def run(options):
 
 def run_peer(name, options):
     command, hello = PEERS.get(name, ([os.path.abspath(name)], []))
-    peer = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    pinned = "--pin" in options  # as the own server: the first processor is the peer's, the others are the subscribers'
+    options = [o for o in options if o != "--pin"]
+    on_first, on_others = (["taskset", "-c", "0"], ["taskset", "-c", f"1-{os.cpu_count() - 1}"]) if pinned and os.cpu_count() > 1 else ([], [])
+    peer = subprocess.Popen([*on_first, *command], stdout=subprocess.PIPE, text=True, cwd=ROOT)
     try:
         websocket, http, pid = peer.stdout.readline().split()
-        return run(["--url", f"ws://127.0.0.1:{websocket}", "--path", "/", "--publish-url", f"http://127.0.0.1:{http}/", "--server-pid", pid, *hello, *options])
+        return run(["--url", f"ws://127.0.0.1:{websocket}", "--path", "/", "--publish-url", f"http://127.0.0.1:{http}/", "--server-pid", pid, *hello, *options], on_others)
     finally:
         peer.terminate()
         peer.wait()
