@@ -166,4 +166,16 @@ public:
     [[nodiscard]] virtual std::unique_ptr<Wake> on_commit(std::function<void(CommitNo)> wake) = 0;
 };
 
+/// What retention has left of some streams behind a commit, up to the nearest end of a hole.
+struct Left {
+    std::vector<BatchPtr> batches;  ///< of the streams without a hole, whole commits, in order
+    CommitNo upto;                  ///< up to here that is all: the last batch where there may be more, else the end of the nearest hole
+    std::vector<StreamInfo> holes;  ///< the streams with one: behind `after` up to `removed_commit` they have nothing
+};
+
+/// For a reader that `read_commits` has answered with `gap`: to be worked off, and then read on behind `upto`, by `read_commits` again. A stream has
+/// nothing before its hole's end; up to the nearest such end the others have all. Then that stream is one of them: nothing that is kept is skipped.
+/// `streams` names at least one. Error: `read_commits`' own, also `gap` where retention goes on meanwhile.
+Result<Left> read_left(Log& log, const std::vector<StreamName>& streams, CommitNo after, std::size_t events_max);
+
 }  // namespace weir

@@ -151,16 +151,15 @@ Result<void> Runner::replay(Slot& slot, CommitNo from, CommitNo to) {
         CommitNo next = to;  // where nothing is left to read
         if (!read.ok() && read.error().code == "gap") {
             const std::string gap = std::move(read).error().message;
-            auto left = read_left(slot.processor->inputs(), at);
+            auto left = read_left(log_, slot.processor->inputs(), at, options_.read_events);
             if (!left.ok() && left.error().code != "gap") return std::move(left).error();
             if (!std::exchange(told, true)) {
                 diag::error("processor " + slot.reader + ": " + gap + "; its state is restored from its snapshot and what is left");
                 // What reaches behind its position as well is counted where it goes on from there.
                 if (removed_upto(slot.processor->inputs()) <= to) slot.gaps->add();
             }
-            // Removed just now: the next round sees how far.
-            if (!left.ok() || left->upto == at) continue;
-            next = left->upto;
+            if (!left.ok()) continue;  // removed just now: the next round sees how far
+            if (!left->holes.empty()) next = left->upto;
             read = std::move(left->batches);
         }
         if (!read.ok()) return std::move(read).error();
@@ -220,7 +219,13 @@ Result<bool> Runner::work() {
     CommitNo from = slots_.front().position;
     for (const Slot& slot : slots_) from = std::min(from, slot.position);
     auto read = log_.read_commits(inputs_, from, options_.read_events);
-    if (!read.ok() && read.error().code == "gap") read = read_after_gap(from, read.error());
+    CommitNo upto = from;
+    if (!read.ok() && read.error().code == "gap") {
+        WEIR_TRY(auto left, read_left(log_, inputs_, from, options_.read_events));
+        tell_holes(left.holes);
+        read = std::move(left.batches);
+        upto = left.upto;
+    }
     if (!read.ok()) return std::move(read).error();
     const auto& batches = *read;
     for (std::size_t begin = 0; begin < batches.size();) {
@@ -234,6 +239,7 @@ Result<bool> Runner::work() {
         begin = end;
     }
     // After a gap nothing may be left to read, and yet more behind it.
+    for (Slot& slot : slots_) slot.position = std::max(slot.position, upto);
     return std::all_of(slots_.begin(), slots_.end(), [&](const Slot& slot) { return slot.position > from; });
 }
 
@@ -251,51 +257,20 @@ CommitNo Runner::removed_upto(const std::vector<StreamName>& streams) const {
     return removed;
 }
 
-Result<Runner::Left> Runner::read_left(const std::vector<StreamName>& streams, CommitNo after) {
-    Left left{after, {}};
-    std::vector<StreamName> whole;
-    for (const StreamName& stream : streams) {
-        const auto info = log_.info(stream);
-        const CommitNo removed = info ? info->removed_commit : CommitNo{};
-        if (removed <= after)
-            whole.push_back(stream);
-        else
-            left.upto = left.upto == after ? removed : std::min(left.upto, removed);
-    }
-    if (whole.empty() || left.upto == after) return left;
-    WEIR_TRY(left.batches, log_.read_commits(whole, after, options_.read_events));
-    std::erase_if(left.batches, [&](const BatchPtr& batch) { return batch->commit > left.upto; });
-    return left;
-}
-
-Result<std::vector<BatchPtr>> Runner::read_after_gap(CommitNo from, const Error& gap) {
-    std::map<StreamName, CommitNo> removed;
-    CommitNo upto = from;
-    std::vector<StreamName> whole;
-    for (const StreamName& stream : inputs_) {
-        const auto info = log_.info(stream);
-        const CommitNo hole = info ? info->removed_commit : CommitNo{};
-        removed[stream] = hole;
-        upto = std::max(upto, hole);
-        if (hole <= from) whole.push_back(stream);
-    }
-    // What is gone is gone, and is said; who reads other streams misses nothing of them.
+void Runner::tell_holes(const std::vector<StreamInfo>& holes) {
     for (Slot& slot : slots_) {
-        CommitNo hole{};
-        for (const StreamName& stream : slot.processor->inputs()) hole = std::max(hole, removed[stream]);
-        if (hole <= slot.position) continue;
+        const StreamInfo* farthest = nullptr;
+        for (const StreamInfo& hole : holes) {
+            const auto& inputs = slot.processor->inputs();
+            if (std::find(inputs.begin(), inputs.end(), hole.name) == inputs.end()) continue;
+            if (!farthest || hole.removed_commit > farthest->removed_commit) farthest = &hole;
+        }
+        if (!farthest || farthest->removed_commit <= std::max(slot.position, slot.told)) continue;
+        slot.told = farthest->removed_commit;
         slot.gaps->add();
-        diag::error("processor " + slot.reader + ": " + gap.message + "; it goes on behind commit " + std::to_string(hole.value));
-        slot.position = hole;
+        diag::error("processor " + slot.reader + ": retention has removed what it had not seen of stream " + farthest->name + ", up to commit " +
+                    std::to_string(farthest->removed_commit.value) + "; it goes on with what is left");
     }
-    std::vector<BatchPtr> batches;
-    if (!whole.empty()) {
-        WEIR_TRY(batches, log_.read_commits(whole, from, options_.read_events));
-        std::erase_if(batches, [&](const BatchPtr& batch) { return batch->commit > upto; });
-    }
-    if (batches.empty())
-        for (Slot& slot : slots_) slot.position = std::max(slot.position, upto);
-    return batches;
 }
 
 void Runner::process_commit(Slot& slot, const std::vector<BatchPtr>& batches, std::size_t begin, std::size_t end) {

@@ -94,6 +94,7 @@ private:
         Start start;
         std::string reader;
         CommitNo position{};   ///< processed up to here (the log may lag by what is on its way)
+        CommitNo told{};       ///< up to here it has been said what retention removed
         CommitNo submitted{};  ///< position that the last commit on its way to the log will leave there
         CommitNo snapshot{};   ///< saved state holds up to here
         Timestamp snapshot_time;
@@ -120,15 +121,8 @@ private:
     Result<bool> work();
     /// The last commit of which retention has removed something in one of these streams.
     CommitNo removed_upto(const std::vector<StreamName>& streams) const;
-    struct Left {
-        CommitNo upto;  ///< the first commit behind `after` up to which one of the streams was removed; `after` if there is none
-        std::vector<BatchPtr> batches;  ///< in order, none behind `upto`; none: nothing is left up to there
-    };
-    /// What is left behind a commit in streams of which something behind it was removed.
-    Result<Left> read_left(const std::vector<StreamName>& streams, CommitNo after);
-    /// What is left in the log of what the processors have not seen, up to the last commit of which something was removed. Moves those
-    /// that have missed something behind it, and when nothing is left, all.
-    Result<std::vector<BatchPtr>> read_after_gap(CommitNo from, const Error& gap);
+    /// Says, and counts, what processors will not see of these streams: each once.
+    void tell_holes(const std::vector<StreamInfo>& holes);
     void process_commit(Slot& slot, const std::vector<BatchPtr>& batches, std::size_t begin, std::size_t end);
     void submit(Commit commit);
     /// Of the slot's reader, refused unless everything before it has been taken.

@@ -491,7 +491,8 @@ namespace {
 /// Answers each event with one, and notes what it was shown since it was made.
 class Noting final : public Processor {
 public:
-    explicit Noting(std::string& shown) : shown_(shown) {}
+    explicit Noting(std::string& shown, std::string name = "noting", std::vector<StreamName> inputs = {"a", "b", "c"})
+        : shown_(shown), name_(std::move(name)), inputs_(std::move(inputs)) {}
     const std::string& name() const override { return name_; }
     std::uint64_t version() const override { return 1; }
     const std::vector<StreamName>& inputs() const override { return inputs_; }
@@ -507,8 +508,8 @@ public:
 
 private:
     std::string& shown_;
-    std::string name_ = "noting";
-    std::vector<StreamName> inputs_{"a", "b", "c"}, outputs_{"answers"};
+    std::string name_;
+    std::vector<StreamName> inputs_, outputs_{"answers"};
 };
 
 }  // namespace
@@ -651,6 +652,50 @@ TEST_CASE("runner: retention that goes past a processor is a told gap; what is l
     feed(30, 33);
     House::work(*runner);
     CHECK(received("pools.1min", 31) > 5);
+}
+
+TEST_CASE("runner: of streams that retention has cut at different places each is shown from where it begins, to whoever reads it") {
+    StreamTable streams;
+    streams["a"].retention_events = 6;
+    streams["c"].retention_events = 3;
+    House house(streams, 0);
+    std::map<std::string, std::string> shown;
+    const std::map<std::string, std::vector<StreamName>> readers{{"of a", {"a"}}, {"of c", {"c"}}, {"of d", {"d"}}, {"of both", {"a", "c"}}};
+    const auto running = [&] {
+        auto runner = std::make_unique<Runner>(*house.log, house.clock, house.metrics, house.status, house.options);
+        for (const auto& [name, inputs] : readers) runner->add(std::make_unique<Noting>(shown[name], name, inputs));
+        REQUIRE(runner->prepare().ok());
+        return runner;
+    };
+    const auto gaps = [&](const std::string& name) { return house.metrics.counter("weir_processor_gaps_total", "", {{"processor", name}}).value(); };
+    running();  // from here on
+    const auto append = [&](const std::string& stream, int n) {
+        Commit commit;
+        commit.appends.push_back({stream, {}, {}});
+        const std::string id = stream + std::to_string(n);
+        EventView e;
+        e.id = id, e.type = "reading", e.source = "push", e.data = "{}", e.time = e.ingested = house.clock.now();
+        commit.appends.back().events.add(e);
+        REQUIRE(house.log->commit(std::move(commit)).ok());
+    };
+    for (int n = 1; n <= 9; ++n) append("a", n), append("c", n);
+    REQUIRE(house.log->keep().ok());
+    REQUIRE(house.log->info("a")->first == Seq{4});
+    REQUIRE(house.log->info("c")->first == Seq{7});
+    shown.clear();
+    auto runner = running();
+    House::work(*runner);
+    CHECK(shown["of a"] == "a4 a5 a6 a7 a8 a9 ");
+    CHECK(shown["of c"] == "c7 c8 c9 ");
+    CHECK(shown["of d"] == "");
+    CHECK(shown["of both"] == "a4 a5 a6 a7 c7 a8 c8 a9 c9 ");
+    CHECK(gaps("of a") == 1);
+    CHECK(gaps("of c") == 1);
+    CHECK(gaps("of d") == 0);
+    CHECK(gaps("of both") == 1);
+    append("d", 1);
+    House::work(*runner);
+    CHECK(shown["of d"] == "d1 ");
 }
 
 TEST_CASE("runner: input without output is not answered by a commit, and snapshots are rare") {

@@ -93,41 +93,30 @@ bool StoreWorker::caught_up() const {
 
 Result<StoreWorker::Next> StoreWorker::read_next(CommitNo after, std::size_t events_max, const WasWritten& was_written) {
     auto batches = log_.read_commits(streams_, after, events_max);
-    if (!batches.ok() && batches.error().code == "gap") return read_after_gap(after, events_max, was_written);
+    if (!batches.ok() && batches.error().code == "gap") {
+        std::vector<StreamName> streams = streams_;
+        if (streams.empty())
+            for (const StreamInfo& info : log_.streams())
+                if (reads(info.name)) streams.push_back(info.name);
+        WEIR_TRY(auto left, read_left(log_, streams, after, events_max));
+        tell_holes(left.holes, was_written);
+        return Next{std::move(left.batches), left.upto};
+    }
     if (!batches.ok()) return std::move(batches).error();
     const CommitNo upto = batches->empty() ? after : batches->back()->commit;
     return Next{*std::move(batches), upto};
 }
 
-// A stream with a hole has nothing before the hole's end. Up to the first such end the others have all, and are read as always: in commit order, and no more at a
-// time than asked for. Then that stream is one of them.
-Result<StoreWorker::Next> StoreWorker::read_after_gap(CommitNo after, std::size_t events_max, const WasWritten& was_written) {
-    std::vector<StreamName> whole;
-    std::optional<CommitNo> end;
+void StoreWorker::tell_holes(const std::vector<StreamInfo>& holes, const WasWritten& was_written) {
     bool news = false;
-    for (const StreamInfo& info : log_.streams()) {
-        if (!reads(info.name)) continue;
-        if (info.removed_commit <= after) {
-            whole.push_back(info.name);
-            continue;
-        }
-        end = std::min(end.value_or(info.removed_commit), info.removed_commit);
+    for (const StreamInfo& info : holes) {
         CommitNo& told = told_[info.name];
         news = news || (told < info.removed_commit && !(was_written && was_written(info)));
         told = info.removed_commit;
     }
-    Next next{{}, end.value_or(after)};
-    // None named would be all of them.
-    if (!whole.empty()) {
-        WEIR_TRY(next.batches, log_.read_commits(whole, after, events_max));
-    }
-    const std::size_t found = next.batches.size();
-    while (end && !next.batches.empty() && next.batches.back()->commit > *end) next.batches.pop_back();
-    if (!next.batches.empty() && next.batches.size() == found) next.upto = next.batches.back()->commit;
-    if (!news) return next;
+    if (!news) return;
     if (fresh_) diag::info(label() + ": begins with the oldest " + unit_ + " that the log keeps");
     else lost();
-    return next;
 }
 
 void StoreWorker::note_begun(const std::vector<BatchPtr>& batches) {

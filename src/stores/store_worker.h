@@ -119,7 +119,7 @@ protected:
     diag::RateLimiter warnings_{60'000'000};
 
 private:
-    Result<Next> read_after_gap(CommitNo after, std::size_t events_max, const WasWritten& was_written);
+    void tell_holes(const std::vector<StreamInfo>& holes, const WasWritten& was_written);
     void note_waiting();
     void failed(const Error& error);
     void loop();
