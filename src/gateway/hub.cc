@@ -216,20 +216,15 @@ void Hub::fetch() {
     const CommitNo head = parts_.log.head();
     if (head == position_) return;
     if (parts_.log.in_tail(position_)) {
-        auto batches = parts_.log.read_commits({}, position_, kEventsPerTurn);
-        if (!batches.ok()) return resynchronise();
-        if (batches->empty()) position_ = std::max(position_, head);
-        else fetched(*std::move(batches));
-        return;
+        if (auto batches = parts_.log.read_commits({}, position_, kEventsPerTurn); batches.ok()) return fetched({*std::move(batches), head, {}});
     }
     // Behind the tail: the disk has it, and a reactor does not wait for disks.
     reading_ = parts_.pool.submit([this, after = position_, head] {
-        auto read = std::make_shared<Result<std::vector<BatchPtr>>>(parts_.log.read_commits({}, after, kEventsPerTurn));
-        while (!parts_.reactor.post([this, read, head] {
+        auto read = std::make_shared<Result<Left>>(read_behind(parts_.log, after, head));
+        while (!parts_.reactor.post([this, read] {
             reading_ = false;
-            if (!read->ok()) resynchronise();
-            else if (read->value().empty()) position_ = std::max(position_, head);
-            else fetched(std::move(read->value()));
+            if (read->ok()) fetched(std::move(read->value()));
+            else if (read->error().code != "gap") give_up(read->error());  // else retention goes on meanwhile: once more
             signal_.raise();
         }))
             std::this_thread::yield();
@@ -237,21 +232,32 @@ void Hub::fetch() {
     if (!reading_) signal_.raise();  // the pool is full: again in the next turn
 }
 
-void Hub::fetched(std::vector<BatchPtr> batches) {
-    position_ = std::max(position_, batches.back()->commit);
-    for (auto& batch : batches) unread_.push_back(std::move(batch));
+/// What follows `after`, where retention has overtaken the hub as well. On the pool.
+Result<Left> Hub::read_behind(Log& log, CommitNo after, CommitNo head) {
+    auto batches = log.read_commits({}, after, kEventsPerTurn);
+    if (batches.ok()) return Left{*std::move(batches), head, {}};
+    if (batches.error().code != "gap") return std::move(batches).error();
+    std::vector<StreamName> streams;
+    for (const auto& info : log.streams()) streams.push_back(info.name);
+    return read_left(log, streams, after, kEventsPerTurn);
 }
 
-/// Retention has overtaken the hub: it goes on with what is kept, and tells what is not. Of streams that keep longer, what lies between is
-/// noticed by `take` as a jump in their seqs.
-void Hub::resynchronise() {
-    diag::warn("gateway: the log no longer holds what follows commit " + std::to_string(position_.value) + "; going on with what it holds");
-    CommitNo kept = position_;
-    for (const auto& info : parts_.log.streams()) {
-        kept = std::max(kept, info.removed_commit);
-        if (HubStream* known = stream(info.name); known && known->next < info.first) tell_gap(*known, info.first);
+/// Where there are no batches nothing is left up to `upto`.
+void Hub::fetched(Left read) {
+    for (const StreamInfo& hole : read.holes) {
+        HubStream* known = stream(hole.name);
+        if (!known || known->next >= hole.first) continue;
+        diag::warn("gateway: retention has removed events of " + hole.name + " up to " + std::to_string(hole.first.value - 1) + " before they were handed out");
+        tell_gap(*known, hole.first);
     }
-    position_ = kept > position_ ? kept : parts_.log.head();
+    position_ = std::max(position_, read.batches.empty() ? read.upto : read.batches.back()->commit);
+    for (auto& batch : read.batches) unread_.push_back(std::move(batch));
+}
+
+/// The log cannot be read: the hub goes on with what is to come. What lies between is noticed by `take` as a jump in a stream's seqs.
+void Hub::give_up(const Error& error) {
+    diag::error("gateway: what follows commit " + std::to_string(position_.value) + " cannot be read (" + error.message + "); going on with what is to come");
+    position_ = parts_.log.head();
 }
 
 /// Events from `stream.next` up to `to` (not included) are missing. The message goes through the rings, behind what waits there, so that

@@ -207,7 +207,9 @@ private:
     void remember(std::uint64_t characteristic, std::string_view stream, const EventView& event);
     void follow();
     void fetch();
-    void fetched(std::vector<BatchPtr> batches);
+    static Result<Left> read_behind(Log& log, CommitNo after, CommitNo head);
+    void fetched(Left read);
+    void give_up(const Error& error);
     void hand_out();
     void take(HubStream& stream, const Batch& batch, std::size_t i);
     HubStream* stream_of(const Batch& batch);
@@ -231,7 +233,6 @@ private:
     const std::string& rest_of(DialectKind dialect, const HubStream& stream, const Batch& batch, std::size_t i);
     void send_waiting_history();
     bool submit_history(const WaitingHistory& waiting);
-    void resynchronise();
 
     Parts parts_;
     Prng chance_;

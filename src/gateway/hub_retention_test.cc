@@ -68,13 +68,14 @@ public:
         return found;
     }
     Result<std::vector<BatchPtr>> read_before(std::string_view, Seq, std::size_t) override { return std::vector<BatchPtr>(); }
-    Result<std::vector<BatchPtr>> read_commits(const std::vector<StreamName>&, CommitNo after, std::size_t) override {
+    Result<std::vector<BatchPtr>> read_commits(const std::vector<StreamName>& streams, CommitNo after, std::size_t) override {
         std::lock_guard lock(mutex_);
         std::vector<BatchPtr> found;
-        for (const auto& name : names_)
+        const auto& names = streams.empty() ? names_ : streams;
+        for (const auto& name : names)
             if (removed_[name] > after.value) return Error{"gap", "gone"};
         for (std::uint64_t n = after.value + 1; n <= head_; ++n)
-            for (const auto& name : names_) found.push_back(batches_[name].at(n));
+            for (const auto& name : names) found.push_back(batches_[name].at(n));
         return found;
     }
     Result<Found> find(std::string_view, const TimeRange&) override { return Found(); }
@@ -176,8 +177,8 @@ std::int64_t number(const Json& json, std::initializer_list<const char*> path) {
 
 }  // namespace
 
-TEST_CASE("gateway: what retention took before the hub read it is told in its place, also of streams that keep longer (D5)") {
-    ForgetfulLog log({"events", "kept"});
+TEST_CASE("gateway: what retention took before the hub read it is told in its place, and what is left of each stream is not skipped (D5)") {
+    ForgetfulLog log({"events", "some", "kept"});
     StatusBoard status;
     Metrics metrics;
     const SystemClock clock;
@@ -193,14 +194,15 @@ TEST_CASE("gateway: what retention took before the hub read it is told in its pl
     log.grow(5);
     log.tell();
     for (int n = 1; n <= 5; ++n)
-        for (int stream = 0; stream < 2; ++stream) CHECK(number(client.read(), {"metadata", "seq"}) == n);
+        for (int stream = 0; stream < 3; ++stream) CHECK(number(client.read(), {"metadata", "seq"}) == n);
 
     log.grow(15);
     log.forget("events", 16);
+    log.forget("some", 9);
     log.tell();
     std::map<std::string, std::vector<std::int64_t>> seqs;
     std::map<std::string, std::pair<std::int64_t, std::int64_t>> gaps;
-    for (int i = 0; i < 12; ++i) {
+    for (int i = 0; i < 2 + 5 + 12 + 15; ++i) {
         const Json message = client.read();
         if (message.find_string("type") == "gap") {
             const std::string stream(message.find("data")->find_string("stream").value_or(""));
@@ -211,9 +213,14 @@ TEST_CASE("gateway: what retention took before the hub read it is told in its pl
             seqs[std::string(message.find("metadata")->find_string("stream").value_or(""))].push_back(number(message, {"metadata", "seq"}));
         }
     }
-    for (const char* stream : {"events", "kept"}) {
-        CHECK(gaps[stream] == std::pair<std::int64_t, std::int64_t>(6, 15));
-        CHECK(seqs[stream] == std::vector<std::int64_t>{16, 17, 18, 19, 20});
-    }
+    const auto up_to_20 = [](std::int64_t from) {
+        std::vector<std::int64_t> numbers;
+        for (; from <= 20; ++from) numbers.push_back(from);
+        return numbers;
+    };
+    CHECK(gaps == std::map<std::string, std::pair<std::int64_t, std::int64_t>>{{"events", {6, 15}}, {"some", {6, 8}}});
+    CHECK(seqs["events"] == up_to_20(16));
+    CHECK(seqs["some"] == up_to_20(9));
+    CHECK(seqs["kept"] == up_to_20(6));
     (*gateway)->stop();
 }
