@@ -174,6 +174,7 @@ struct Gateway::Impl {
         }
 
         void on_request(net::HttpExchange& exchange) override;
+        void on_body_too_large(net::HttpExchange& exchange, std::size_t bytes_max) override;
         void go_on(net::HttpExchange& exchange, const IdentityPtr& who, bool wrong_token);
         void upgrade(net::HttpExchange& exchange, const std::string& path, const IdentityPtr& who, bool wrong_token);
         void admit(net::Connection& connection, const Doors::Visitor& visitor, const IdentityPtr& who);
@@ -358,6 +359,11 @@ void Gateway::Impl::Shard::on_request(net::HttpExchange& exchange) {
                                                          .who = right ? std::string_view(answer.identity->name) : std::string_view(), .path = waiting->request().path, .detail = answer.why});
         go_on(*waiting, right ? answer.identity : nullptr, !right);
     });
+}
+
+void Gateway::Impl::Shard::on_body_too_large(net::HttpExchange& exchange, std::size_t bytes_max) {
+    hub.count(GatewayError::too_large);
+    send_answer(exchange, error_answer(GatewayError::too_large, "the body is larger than " + std::to_string(bytes_max) + " bytes"));
 }
 
 /// `who` is null where nobody has shown a right token; `wrong_token` where somebody has shown another.

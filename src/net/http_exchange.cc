@@ -81,6 +81,10 @@ void HttpExchange::keep_head() {
 
 // The body.
 
+void HttpHandler::on_body_too_large(HttpExchange& exchange, std::size_t bytes_max) {
+    exchange.respond(413, {{"Content-Type", "text/plain"}}, "the body is larger than " + std::to_string(bytes_max) + " bytes\n");
+}
+
 void HttpExchange::want_body(Body how, std::size_t bytes_max) {
     WEIR_ASSERT(body_ == Body::undecided);
     body_ = how;
@@ -88,7 +92,7 @@ void HttpExchange::want_body(Body how, std::size_t bytes_max) {
     if (request_.content_length.value_or(0) > bytes_max) {
         close_after_ = true;
         body_ = Body::discarding;
-        return respond(413, {{"Content-Type", "text/plain"}}, "the body is larger than " + std::to_string(bytes_max) + " bytes\n");
+        return connection_.server_->handler_.on_body_too_large(*this, bytes_max);
     }
     if (request_.expect_continue && request_.has_body()) {
         continue_sent_ = true;
@@ -127,7 +131,7 @@ void HttpExchange::body_piece(std::string_view piece) {
     if (body_bytes_ > body_bytes_max_) {
         close_after_ = true;
         body_ = Body::discarding;
-        if (!begun_) respond(413, {{"Content-Type", "text/plain"}}, "the body is larger than " + std::to_string(body_bytes_max_) + " bytes\n");
+        if (!begun_) connection_.server_->handler_.on_body_too_large(*this, body_bytes_max_);
         else finish();
         return;
     }

@@ -122,7 +122,7 @@ public:
 
     // The body. Ask in on_request; an Expect: 100-continue is answered by asking.
 
-    /// Calls `done` with the whole body. Larger than `bytes_max`: answered with 413 here, `done` is not called.
+    /// Calls `done` with the whole body. Larger than `bytes_max`: HttpHandler::on_body_too_large answers, `done` is not called.
     void read_body(std::size_t bytes_max, std::function<void(HttpExchange&, std::string_view body)> done);
     /// Calls `piece` for each piece as it comes, at last with `last` (whose piece may be empty).
     void stream_body(std::size_t bytes_max, std::function<void(HttpExchange&, std::string_view piece, bool last)> piece);
@@ -196,6 +196,8 @@ class HttpHandler {
 public:
     /// The head of a request is there. It may be answered before its body comes.
     virtual void on_request(HttpExchange& exchange) = 0;
+    /// The body is larger than was asked for: answers with 413, at once. Override it where errors have a form of their own.
+    virtual void on_body_too_large(HttpExchange& exchange, std::size_t bytes_max);
 
 protected:
     ~HttpHandler() = default;

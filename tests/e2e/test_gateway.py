@@ -1,6 +1,7 @@
 """The gateway of a whole `weir serve`: what it says of itself, and good clients beside hostile ones."""
 import asyncio
 import contextlib
+import http.client
 import json
 import pathlib
 import random
@@ -241,3 +242,17 @@ async def refusal(w, path):
             return "accepted"
     except websockets.InvalidStatusCode as refused:
         return refused
+
+
+def test_a_body_that_is_too_large_is_refused_like_any_other_request(weir):
+    """docs/http-api.md: an error is `{"error":{"code","message","detail"}}`, 413 above `gateway.max_message_size` too, whether the length was said or not."""
+    w = weir(BASE + 'max_message_size = "8KiB"\n')
+    large = json.dumps({"data": {"s": "x" * 9000}})
+    for path in ("/api/v1/streams/room/events", "/api/v1/samples"):
+        status, answer = w.post(path, large)
+        assert status == 413 and answer["error"]["code"] == "too_large" and "8192 bytes" in answer["error"]["detail"]
+    connection = http.client.HTTPConnection("127.0.0.1", w.port, timeout=DEADLINE)
+    with contextlib.closing(connection):
+        connection.request("POST", "/api/v1/streams/room/events", iter([large.encode()]), {"Content-Type": "application/json"}, encode_chunked=True)
+        answer = connection.getresponse()
+        assert answer.status == 413 and json.load(answer)["error"]["code"] == "too_large"
