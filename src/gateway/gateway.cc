@@ -346,6 +346,17 @@ void Gateway::Impl::Shard::on_request(net::HttpExchange& exchange) {
         }
         return send_answer(exchange, error_answer(*error));
     }
+    if (const auto origin = request.header("Origin"); origin && exchange.upgrade() == net::UpgradeCheck::not_upgrade) {
+        // It may come in: then its page may read what it is answered (the Fetch standard's CORS). No cookie ever authenticates, so
+        // nothing is lent to it that it has not brought along. Each origin is named, lest a cache give one the answer of another.
+        exchange.add_header("Access-Control-Allow-Origin", *origin);
+        exchange.add_header("Access-Control-Expose-Headers", "Retry-After");
+        exchange.add_header("Vary", "Origin");
+        if (request.method == "OPTIONS" && request.header("Access-Control-Request-Method"))
+            return exchange.respond(204, {{"Access-Control-Allow-Methods", "GET, HEAD, POST, PUT, PATCH, DELETE"},
+                                          {"Access-Control-Allow-Headers", "Authorization, Content-Type, Last-Event-ID"},
+                                          {"Access-Control-Max-Age", "600"}}, {});
+    }
     if (!required) return go_on(exchange, gateway.authenticator->anyone(), false);
     const std::string token = token_of(request);
     if (token.empty()) return go_on(exchange, nullptr, false);

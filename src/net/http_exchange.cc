@@ -44,6 +44,7 @@ void HttpExchange::reset() {
     body_bytes_ = 0;
     std::string().swap(kept_head_);  // assigning an empty one would keep the memory
     std::string().swap(body_text_);
+    std::string().swap(added_headers_);
     collected_ = nullptr;
     piece_ = nullptr;
     drained_ = nullptr;
@@ -164,6 +165,7 @@ void HttpExchange::append_head(std::string& out, int status, std::span<const Htt
     append_status_line(out, status);
     append_header(out, "Date", connection_.server_->date());
     for (const auto& header : headers) append_header(out, header.name, header.value);
+    out.append(added_headers_);
     if (length) append_header(out, "Content-Length", std::to_string(*length));
     if (chunked) out.append("Transfer-Encoding: chunked\r\n");
     if (close)
@@ -171,6 +173,11 @@ void HttpExchange::append_head(std::string& out, int status, std::span<const Htt
     else if (request_.minor_version == 0)
         out.append("Connection: keep-alive\r\n");
     out.append("\r\n");
+}
+
+void HttpExchange::add_header(std::string_view name, std::string_view value) {
+    WEIR_ASSERT(!begun_);
+    append_header(added_headers_, name, value);
 }
 
 void HttpExchange::respond_with(int status, std::span<const HttpHeader> headers, std::string_view body) {

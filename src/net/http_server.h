@@ -132,6 +132,9 @@ public:
 
     // The answer. Content-Length, Transfer-Encoding, Connection and Date are set here, the rest is the caller's. HEAD is seen to.
 
+    /// A header of the answer whatever it will be and whoever makes it; not of a WebSocket's. Before the answer.
+    void add_header(std::string_view name, std::string_view value);
+
     void respond(int status, Headers headers, std::string_view body) { respond_with(status, {headers.begin(), headers.size()}, body); }
     void respond_with(int status, std::span<const HttpHeader> headers, std::string_view body);
     /// An answer in pieces: chunked, or until the end of the connection for HTTP/1.0.
@@ -179,7 +182,7 @@ private:
 
     Connection& connection_;
     HttpRequest request_;
-    std::string kept_head_, body_text_;
+    std::string kept_head_, body_text_, added_headers_;
     std::size_t body_bytes_max_ = 0, body_bytes_ = 0;
     std::function<void(HttpExchange&, std::string_view)> collected_;
     std::function<void(HttpExchange&, std::string_view, bool)> piece_;

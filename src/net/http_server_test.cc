@@ -681,6 +681,22 @@ TEST_CASE("server: a body is bounded, a streamed one can be held back") {
     CHECK(other.ask("POST /small HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\n\r\n").starts_with("HTTP/1.1 413 "));
 }
 
+TEST_CASE("server: a header that was added stands in the answer, however that is made, and in no other") {
+    World world;
+    world.request = [](HttpExchange& exchange) {
+        if (exchange.request().path != "/plain") exchange.add_header("Vary", "Origin");
+        if (exchange.request().path != "/pieces") return exchange.respond(200, {{"ETag", "1"}}, "whole");
+        exchange.begin(200, {});
+        exchange.write("pieces");
+        exchange.finish();
+    };
+    Client client = world.connect();
+    for (const char* path : {"/whole", "/plain", "/pieces", "/plain"}) {
+        const std::string answer = client.ask("GET " + std::string(path) + " HTTP/1.1\r\nHost: x\r\n\r\n");
+        CHECK((answer.find("\r\nVary: Origin\r\n") != std::string::npos) == (std::string_view(path) != "/plain"));
+    }
+}
+
 TEST_CASE("server: a body that is too large is answered in the handler's words, whether its length was said or not") {
     World world;
     world.request = [](HttpExchange& exchange) { exchange.read_body(5, [](HttpExchange& e, std::string_view body) { e.respond(200, {}, body); }); };
