@@ -72,7 +72,7 @@ std::vector<Option> log_rows() {
         option("log.retention_hard_bytes", &RetentionOptions::hard_bytes).bytes().at_least(64 * 1024).zero("waits for ever")
             .help("Retention waits for processors and stores that are behind, up to this size of a stream; then it deletes, and tells each of them with a gap. What came since a processor's last snapshot (20,000 events or 5 minutes) waits too: a restart reads it again."),
         option("log.block_bytes", &LogOptions::block_bytes).bytes().range(4 * 1024, 512 * 1024)
-            .help("Largest committed block."),
+            .help("Commits that are written together fill blocks up to this size. A larger one is a block of its own."),
         option("log.tail_bytes", &LogOptions::tail_bytes).bytes().range(64 * 1024, 1ll << 34)
             .help("Decoded batches kept in memory for readers near the head. Who falls behind it reads from disk."),
         option("log.queue_bytes", &LogOptions::queue_bytes).bytes().range(1024 * 1024, 1ll << 34)

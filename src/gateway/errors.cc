@@ -29,7 +29,7 @@ constexpr std::array<GatewayErrorRow, static_cast<std::size_t>(E::count)> rows{{
     {E::unknown_subscription_type, "unknown_subscription_type", "Unknown subscription type", Retry::changed, 0, 0, "`data.type` is not one of events, metrics, alerts, predictions, aggregations, system_status."},
     {E::unknown_subscription_member, "unknown_subscription_member", "Unknown member in subscription", Retry::changed, 0, 0, "`data` of a `subscribe` holds a member that weir does not know: a misspelt filter must not become no filter."},
     {E::subscription_id_required, "subscription_id_required", "subscription_id required", Retry::changed, 0, 0, "An `unsubscribe` names no subscription."},
-    {E::bad_subscription_id, "bad_subscription_id", "Invalid subscription_id", Retry::changed, 0, 0, "A client's own id is a text of 1 to 128 bytes that does not start with `sub_`."},
+    {E::bad_subscription_id, "bad_subscription_id", "Invalid subscription_id", Retry::changed, 0, 0, "A client's own id is a text of 1 to 128 bytes that does not start with `sub_`; or, among the `refused` of a `resume`, an id of weir's belongs to another subscription under the token of this session: subscribe again."},
     {E::subscription_exists, "subscription_exists", "Subscription already exists", Retry::changed, 0, 0, "The client's own id names another subscription of this session."},
     {E::subscription_not_found, "subscription_not_found", "Subscription not found", Retry::no, 0, 0, "An `unsubscribe` names a subscription that this session does not have."},
     {E::too_many_subscriptions, "too_many_subscriptions", "Too many subscriptions", Retry::no, 0, 0, "The session has `gateway.subscriptions_per_session` already."},

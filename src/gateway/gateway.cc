@@ -174,6 +174,7 @@ struct Gateway::Impl {
         }
 
         void on_request(net::HttpExchange& exchange) override;
+        void on_body_too_large(net::HttpExchange& exchange, std::size_t bytes_max) override;
         void go_on(net::HttpExchange& exchange, const IdentityPtr& who, bool wrong_token);
         void upgrade(net::HttpExchange& exchange, const std::string& path, const IdentityPtr& who, bool wrong_token);
         void admit(net::Connection& connection, const Doors::Visitor& visitor, const IdentityPtr& who);
@@ -345,6 +346,17 @@ void Gateway::Impl::Shard::on_request(net::HttpExchange& exchange) {
         }
         return send_answer(exchange, error_answer(*error));
     }
+    if (const auto origin = request.header("Origin"); origin && exchange.upgrade() == net::UpgradeCheck::not_upgrade) {
+        // It may come in: then its page may read what it is answered (the Fetch standard's CORS). No cookie ever authenticates, so
+        // nothing is lent to it that it has not brought along. Each origin is named, lest a cache give one the answer of another.
+        exchange.add_header("Access-Control-Allow-Origin", *origin);
+        exchange.add_header("Access-Control-Expose-Headers", "Retry-After");
+        exchange.add_header("Vary", "Origin");
+        if (request.method == "OPTIONS" && request.header("Access-Control-Request-Method"))
+            return exchange.respond(204, {{"Access-Control-Allow-Methods", "GET, HEAD, POST, PUT, PATCH, DELETE"},
+                                          {"Access-Control-Allow-Headers", "Authorization, Content-Type, Last-Event-ID"},
+                                          {"Access-Control-Max-Age", "600"}}, {});
+    }
     if (!required) return go_on(exchange, gateway.authenticator->anyone(), false);
     const std::string token = token_of(request);
     if (token.empty()) return go_on(exchange, nullptr, false);
@@ -358,6 +370,11 @@ void Gateway::Impl::Shard::on_request(net::HttpExchange& exchange) {
                                                          .who = right ? std::string_view(answer.identity->name) : std::string_view(), .path = waiting->request().path, .detail = answer.why});
         go_on(*waiting, right ? answer.identity : nullptr, !right);
     });
+}
+
+void Gateway::Impl::Shard::on_body_too_large(net::HttpExchange& exchange, std::size_t bytes_max) {
+    hub.count(GatewayError::too_large);
+    send_answer(exchange, error_answer(GatewayError::too_large, "the body is larger than " + std::to_string(bytes_max) + " bytes"));
 }
 
 /// `who` is null where nobody has shown a right token; `wrong_token` where somebody has shown another.

@@ -7,7 +7,10 @@
 namespace weir {
 namespace {
 
-// A reader's output of one input cannot be split (decisions.md 3), so it may be larger than a block.
+// What a commit may hold whatever a block's size is: feeds and clients split by it, and do not know how blocks are configured. A block is
+// larger than `log.block_bytes` where one commit is.
+constexpr std::size_t commit_bytes_max = 512U << 10;
+// A reader's output of one input cannot be split (decisions.md 3).
 constexpr std::size_t reader_commit_bytes_max = 16U << 20;
 // Fresh blocks are compressed at a level that costs less than the writing it saves (bench/log_append_bench: level 1 halves the
 // rate of texts that hardly shrink); the keeper does it better once they are older.
@@ -249,7 +252,7 @@ Result<Committed> Writer::stage(Commit& commit, Timestamp now, std::map<Stream*,
         for (const EventView event : append.events)
             if (event.id.empty()) return Error{"bad_event", "stream " + append.stream + ": an event without an id; nothing of its commit was appended"};
     }
-    const std::size_t bytes = raw_size_of(commit), bytes_max = commit.reader.empty() ? setup_.options.block_bytes : reader_commit_bytes_max;
+    const std::size_t bytes = raw_size_of(commit), bytes_max = commit.reader.empty() ? commit_bytes_max : reader_commit_bytes_max;
     if (bytes > bytes_max)
         return Error{"too_large", "a commit of " + std::to_string(bytes) + " bytes; allowed: " + std::to_string(bytes_max) + ". Split it"};
     if (commit.expected_position) {

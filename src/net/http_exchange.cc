@@ -44,6 +44,7 @@ void HttpExchange::reset() {
     body_bytes_ = 0;
     std::string().swap(kept_head_);  // assigning an empty one would keep the memory
     std::string().swap(body_text_);
+    std::string().swap(added_headers_);
     collected_ = nullptr;
     piece_ = nullptr;
     drained_ = nullptr;
@@ -81,6 +82,10 @@ void HttpExchange::keep_head() {
 
 // The body.
 
+void HttpHandler::on_body_too_large(HttpExchange& exchange, std::size_t bytes_max) {
+    exchange.respond(413, {{"Content-Type", "text/plain"}}, "the body is larger than " + std::to_string(bytes_max) + " bytes\n");
+}
+
 void HttpExchange::want_body(Body how, std::size_t bytes_max) {
     WEIR_ASSERT(body_ == Body::undecided);
     body_ = how;
@@ -88,7 +93,7 @@ void HttpExchange::want_body(Body how, std::size_t bytes_max) {
     if (request_.content_length.value_or(0) > bytes_max) {
         close_after_ = true;
         body_ = Body::discarding;
-        return respond(413, {{"Content-Type", "text/plain"}}, "the body is larger than " + std::to_string(bytes_max) + " bytes\n");
+        return connection_.server_->handler_.on_body_too_large(*this, bytes_max);
     }
     if (request_.expect_continue && request_.has_body()) {
         continue_sent_ = true;
@@ -127,7 +132,7 @@ void HttpExchange::body_piece(std::string_view piece) {
     if (body_bytes_ > body_bytes_max_) {
         close_after_ = true;
         body_ = Body::discarding;
-        if (!begun_) respond(413, {{"Content-Type", "text/plain"}}, "the body is larger than " + std::to_string(body_bytes_max_) + " bytes\n");
+        if (!begun_) connection_.server_->handler_.on_body_too_large(*this, body_bytes_max_);
         else finish();
         return;
     }
@@ -160,6 +165,7 @@ void HttpExchange::append_head(std::string& out, int status, std::span<const Htt
     append_status_line(out, status);
     append_header(out, "Date", connection_.server_->date());
     for (const auto& header : headers) append_header(out, header.name, header.value);
+    out.append(added_headers_);
     if (length) append_header(out, "Content-Length", std::to_string(*length));
     if (chunked) out.append("Transfer-Encoding: chunked\r\n");
     if (close)
@@ -167,6 +173,11 @@ void HttpExchange::append_head(std::string& out, int status, std::span<const Htt
     else if (request_.minor_version == 0)
         out.append("Connection: keep-alive\r\n");
     out.append("\r\n");
+}
+
+void HttpExchange::add_header(std::string_view name, std::string_view value) {
+    WEIR_ASSERT(!begun_);
+    append_header(added_headers_, name, value);
 }
 
 void HttpExchange::respond_with(int status, std::span<const HttpHeader> headers, std::string_view body) {

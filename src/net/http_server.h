@@ -122,7 +122,7 @@ public:
 
     // The body. Ask in on_request; an Expect: 100-continue is answered by asking.
 
-    /// Calls `done` with the whole body. Larger than `bytes_max`: answered with 413 here, `done` is not called.
+    /// Calls `done` with the whole body. Larger than `bytes_max`: HttpHandler::on_body_too_large answers, `done` is not called.
     void read_body(std::size_t bytes_max, std::function<void(HttpExchange&, std::string_view body)> done);
     /// Calls `piece` for each piece as it comes, at last with `last` (whose piece may be empty).
     void stream_body(std::size_t bytes_max, std::function<void(HttpExchange&, std::string_view piece, bool last)> piece);
@@ -131,6 +131,9 @@ public:
     void resume_body();
 
     // The answer. Content-Length, Transfer-Encoding, Connection and Date are set here, the rest is the caller's. HEAD is seen to.
+
+    /// A header of the answer whatever it will be and whoever makes it; not of a WebSocket's. Before the answer.
+    void add_header(std::string_view name, std::string_view value);
 
     void respond(int status, Headers headers, std::string_view body) { respond_with(status, {headers.begin(), headers.size()}, body); }
     void respond_with(int status, std::span<const HttpHeader> headers, std::string_view body);
@@ -179,7 +182,7 @@ private:
 
     Connection& connection_;
     HttpRequest request_;
-    std::string kept_head_, body_text_;
+    std::string kept_head_, body_text_, added_headers_;
     std::size_t body_bytes_max_ = 0, body_bytes_ = 0;
     std::function<void(HttpExchange&, std::string_view)> collected_;
     std::function<void(HttpExchange&, std::string_view, bool)> piece_;
@@ -196,6 +199,8 @@ class HttpHandler {
 public:
     /// The head of a request is there. It may be answered before its body comes.
     virtual void on_request(HttpExchange& exchange) = 0;
+    /// The body is larger than was asked for: answers with 413, at once. Override it where errors have a form of their own.
+    virtual void on_body_too_large(HttpExchange& exchange, std::size_t bytes_max);
 
 protected:
     ~HttpHandler() = default;

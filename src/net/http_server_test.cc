@@ -100,6 +100,7 @@ struct World final : HttpHandler {
     Reactor reactor{clock};
     Session session;
     std::function<void(HttpExchange&)> request;
+    std::function<void(HttpExchange&, std::size_t)> too_large;
     std::shared_ptr<TlsServerContext> tls;
     std::unique_ptr<HttpServer> server;
 
@@ -112,6 +113,9 @@ struct World final : HttpHandler {
             exchange.accept_websocket({.handler = session});
         else
             exchange.respond(200, {}, "hello");
+    }
+    void on_body_too_large(HttpExchange& exchange, std::size_t bytes_max) override {
+        too_large ? too_large(exchange, bytes_max) : HttpHandler::on_body_too_large(exchange, bytes_max);
     }
     Client connect(std::string_view ip = "", int buffer = 0) {
         int fds[2];
@@ -675,6 +679,35 @@ TEST_CASE("server: a body is bounded, a streamed one can be held back") {
     CHECK(client.ended);
     Client other = world.connect();
     CHECK(other.ask("POST /small HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\n\r\n").starts_with("HTTP/1.1 413 "));
+}
+
+TEST_CASE("server: a header that was added stands in the answer, however that is made, and in no other") {
+    World world;
+    world.request = [](HttpExchange& exchange) {
+        if (exchange.request().path != "/plain") exchange.add_header("Vary", "Origin");
+        if (exchange.request().path != "/pieces") return exchange.respond(200, {{"ETag", "1"}}, "whole");
+        exchange.begin(200, {});
+        exchange.write("pieces");
+        exchange.finish();
+    };
+    Client client = world.connect();
+    for (const char* path : {"/whole", "/plain", "/pieces", "/plain"}) {
+        const std::string answer = client.ask("GET " + std::string(path) + " HTTP/1.1\r\nHost: x\r\n\r\n");
+        CHECK((answer.find("\r\nVary: Origin\r\n") != std::string::npos) == (std::string_view(path) != "/plain"));
+    }
+}
+
+TEST_CASE("server: a body that is too large is answered in the handler's words, whether its length was said or not") {
+    World world;
+    world.request = [](HttpExchange& exchange) { exchange.read_body(5, [](HttpExchange& e, std::string_view body) { e.respond(200, {}, body); }); };
+    world.too_large = [](HttpExchange& exchange, std::size_t bytes_max) { exchange.respond(413, {{"Content-Type", "application/json"}}, "{\"max\":" + std::to_string(bytes_max) + "}"); };
+    for (const char* request : {"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\n\r\n", "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n6\r\n123456\r\n0\r\n\r\n"}) {
+        Client client = world.connect();
+        const std::string answer = client.ask(request);
+        CHECK(answer.starts_with("HTTP/1.1 413 "));
+        CHECK(answer.ends_with("{\"max\":5}"));
+        CHECK(client.ended);
+    }
 }
 
 TEST_CASE("server: a request that breaks while its answer is under way ends the connection, not in a second answer") {

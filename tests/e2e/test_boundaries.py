@@ -210,6 +210,8 @@ def test_a_resume_token_gives_no_rights(weir):
             async with connect(w, f"/?token={holder}") as ws:
                 resumed = await ask(ws, {"type": "resume", "data": {"token": kept[resume]}})
                 assert resumed["type"] == "resumed" and len(resumed["data"]["subscriptions"]) + len(resumed["data"]["refused"]) == 2
+                # Who resumes has chosen no id, and is told what to do.
+                assert all("subscribe again" in r["detail"] for r in resumed["data"]["refused"] if r["code"] == "bad_subscription_id"), resumed
                 if expected is not None:
                     assert len(resumed["data"]["subscriptions"]) == (2 if expected else 0), resumed
                 numbers = []

@@ -1,6 +1,7 @@
 """The gateway of a whole `weir serve`: what it says of itself, and good clients beside hostile ones."""
 import asyncio
 import contextlib
+import http.client
 import json
 import pathlib
 import random
@@ -241,3 +242,44 @@ async def refusal(w, path):
             return "accepted"
     except websockets.InvalidStatusCode as refused:
         return refused
+
+
+def test_a_body_that_is_too_large_is_refused_like_any_other_request(weir):
+    """docs/http-api.md: an error is `{"error":{"code","message","detail"}}`, 413 above `gateway.max_message_size` too, whether the length was said or not."""
+    w = weir(BASE + 'max_message_size = "8KiB"\n')
+    large = json.dumps({"data": {"s": "x" * 9000}})
+    for path in ("/api/v1/streams/room/events", "/api/v1/samples"):
+        status, answer = w.post(path, large)
+        assert status == 413 and answer["error"]["code"] == "too_large" and "8192 bytes" in answer["error"]["detail"]
+    connection = http.client.HTTPConnection("127.0.0.1", w.port, timeout=DEADLINE)
+    with contextlib.closing(connection):
+        connection.request("POST", "/api/v1/streams/room/events", iter([large.encode()]), {"Content-Type": "application/json"}, encode_chunked=True)
+        answer = connection.getresponse()
+        assert answer.status == 413 and json.load(answer)["error"]["code"] == "too_large"
+
+
+def test_a_page_of_an_allowed_origin_may_read_what_it_is_answered(weir):
+    """docs/http-api.md: with `gateway.allowed_origins` a browser's `fetch` and EventSource work from there, not only its WebSocket; other origins are told nothing."""
+    w = weir(BASE + 'allowed_origins = ["http://wall.example"]\n[streams.room]\n' + tokens(user="publish = true"))
+    connection = http.client.HTTPConnection("127.0.0.1", w.port, timeout=DEADLINE)
+
+    def ask_as(origin, method, path, **headers):
+        connection.close()
+        connection.request(method, path, headers={"Origin": origin, **headers})
+        answer = connection.getresponse()
+        return answer.status, answer.headers
+
+    with contextlib.closing(connection):
+        for path in ("/api/v1/streams", "/events?stream=room&", "/healthz"):
+            status, headers = ask_as("http://wall.example", "GET", path + ("token=user-token" if path.endswith("&") else "?token=user-token"))
+            assert status == 200 and headers["Access-Control-Allow-Origin"] == "http://wall.example" and "Origin" in headers.get_all("Vary")
+        # A refusal too: the page must be able to read why.
+        status, headers = ask_as("http://wall.example", "GET", "/api/v1/streams")
+        assert status == 401 and headers["Access-Control-Allow-Origin"] == "http://wall.example"
+        preflight = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization,content-type"}
+        status, headers = ask_as("http://wall.example", "OPTIONS", "/api/v1/streams/room/events", **preflight)
+        assert status == 204 and "POST" in headers["Access-Control-Allow-Methods"]
+        assert {"authorization", "content-type"} <= {name.strip().lower() for name in headers["Access-Control-Allow-Headers"].split(",")}
+        for method in ("GET", "OPTIONS"):
+            status, headers = ask_as("http://evil.example", method, "/api/v1/streams?token=user-token", **preflight)
+            assert status == 403 and "Access-Control-Allow-Origin" not in headers

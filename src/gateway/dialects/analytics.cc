@@ -135,7 +135,8 @@ private:
                 Subscription& derived = hub_.subscription(wanted);
                 const bool same = derived.id == own_id;
                 if (derived.users == 0) hub_.forget(derived);
-                if (!same) return Refusal{GatewayError::bad_subscription_id, "ids that start with `sub_` are weir's"};
+                // The boundary is part of what an id is made of: a client that resumes has brought nothing of its own.
+                if (!same) return Refusal{GatewayError::bad_subscription_id, resumed ? "under the token of this session it is another subscription: subscribe again" : "ids that start with `sub_` are weir's"};
             } else {
                 wanted.own_id = own_id;
             }

@@ -195,7 +195,9 @@ FoundEndpoint find_endpoint(std::string_view method, std::string_view path) {
         for (char& c : name) c = static_cast<char>(c - 'a' + 'A');
         // What stands between two literals is nearer than a name that swallows one of them.
         if ((method == name || (is_get && method == "HEAD")) && (!found.endpoint || found.endpoint->path.size() < endpoint.path.size())) found.endpoint = &endpoint;
-        found.allowed.append(found.allowed.empty() ? "" : ", ").append(is_get ? "GET, HEAD" : name);
+        // A stream's name may hold slashes: a path can be of several endpoints with one method.
+        const std::string_view names = is_get ? "GET, HEAD" : std::string_view(name);
+        if (found.allowed.find(names) == std::string::npos) found.allowed.append(found.allowed.empty() ? "" : ", ").append(names);
     }
     return found;
 }

@@ -73,6 +73,7 @@ TEST_CASE("endpoints: a request finds the row that is meant, or is told which me
         }
     // Only a stream's name holds slashes, and `/events` behind it is not of the name.
     CHECK(find_endpoint("GET", "/api/v1/streams/plant/line/2").endpoint->id == "getStream");
+    CHECK(find_endpoint("BREW", "/api/v1/streams/plant/events").allowed == "GET, HEAD, POST");
     CHECK(find_endpoint("GET", "/api/v1/streams/plant/line/2/events").endpoint->id == "listEvents");
     CHECK_FALSE(find_endpoint("POST", "/api/v1/streams/plant/line/2").endpoint);
     for (const char* path : {"/api/v1/windows/a/b", "/api/v1/sessions/a/b", "/api/v1/streams/", "/api/v1/windows/", "/api/v1", "/api/v1/statusx", "/api/v1/status/", "/stats/", "//stats", "", "/"}) {
