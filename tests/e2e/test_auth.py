@@ -232,6 +232,9 @@ def test_origin_capacity_rate_and_size(weir):
                 await waiting.ping()
                 async with connect(w) as third:
                     assert await close_code(third) == 1013
+                async with connect(w, "/?token=user-token") as third:
+                    assert await close_code(third) == 1013
+                assert (await asyncio.to_thread(request, w, "/events?stream=system_status", "user-token"))[0] == 503
             for _ in range(5):
                 assert (await ask(one, {"type": "unsubscribe", "data": {"subscription_id": "x"}}))["data"]["code"] == "subscription_not_found"
             over = (await ask(one, {"type": "unsubscribe", "data": {"subscription_id": "x"}}))["data"]
@@ -241,6 +244,27 @@ def test_origin_capacity_rate_and_size(weir):
             assert await close_code(one) == 1009
 
     asyncio.run(go())
+    for line in (r"origin_not_allowed", r"at_capacity"):  # S4-R17: the operator learns who was turned away
+        until(lambda: re.search(rf"audit: refused peer=127\.0\.0\.1:\d+ who=- path=/: {line}\n", w.diagnostics()), line)
+    for path in ("/", "/events"):
+        until(lambda: re.search(rf"audit: refused peer=127\.0\.0\.1:\d+ who=token user path={path}: at_capacity\n", w.diagnostics()), path)
+
+
+def test_an_address_above_its_bound_is_named_not_its_proxy(weir):
+    """S2-22, S4-R17: behind a proxy a bound is that of the client's address, and so is the line about it."""
+    w = weir(BASE + 'trusted_proxies = ["127.0.0.1"]\nconnections_per_address = 1\n' + tokens(user=""))
+    from_one = {"extra_headers": {"X-Forwarded-For": "203.0.113.9"}}
+
+    async def go():
+        async with connect(w, "/?token=user-token", **from_one) as one:
+            assert await ask(one, {"type": "ping"}) == {"type": "pong"}
+            async with connect(w, "/?token=user-token", **from_one) as two:
+                assert await close_code(two) == 1013 and two.close_reason == "Too many connections from this address"
+            async with connect(w, "/?token=user-token", extra_headers={"X-Forwarded-For": "203.0.113.10"}) as other:
+                assert await ask(other, {"type": "ping"}) == {"type": "pong"}
+
+    asyncio.run(go())
+    until(lambda: "audit: refused peer=203.0.113.9 who=- path=/: address_at_capacity" in w.diagnostics(), "the client's address")
 
 
 def test_publishing_has_a_bucket_of_its_own_for_each_token(weir):
