@@ -658,6 +658,7 @@ def test_a_new_certificate_is_taken_on_sighup_and_no_connection_is_dropped(weir,
             return subject(ssl.TLSVersion.TLSv1_3)
 
     before, version = until(listening, "TLS answers")
+    until(lambda: f"listening on https://127.0.0.1:{w.port}\n" in w.diagnostics(), "where it listens")
     assert version == "TLSv1.3" and subject(ssl.TLSVersion.TLSv1_2) == (before, "TLSv1.2")
 
     async def go():
