@@ -629,6 +629,23 @@ TEST_CASE("server: an address that a PROXY header names is bound like one that c
     ::unlink(lines.c_str());
 }
 
+TEST_CASE("server: an answer given before the body goes out, whatever the body turns out to be") {
+    World world;
+    world.request = [](HttpExchange& exchange) { exchange.respond(401, {}, "who?"); };
+    for (const bool at_once : {true, false}) {
+        Client client = world.connect();
+        const std::string head = "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n", body = "no size\r\n";
+        client.say(at_once ? head + body : head);
+        const std::string answer = client.hear();
+        CHECK(answer.starts_with("HTTP/1.1 401 "));
+        CHECK(answer.ends_with("\r\n\r\nwho?"));
+        if (!at_once) CHECK(client.ask(body).empty());
+        CHECK(client.ended);
+    }
+    world.pass(100s);
+    CHECK(world.server->open() == 0);
+}
+
 TEST_CASE("server: an answer may come later, and a client that has gone is noticed") {
     World world;
     HttpExchangeRef ref;
