@@ -127,7 +127,7 @@ async def garbage(w, seed):
 
 
 def test_the_filters_of_a_session_are_bounded_together(weir):
-    """D14: a thousand subscriptions of ten thousand values each would take all memory; one filter of that size is what anybody may have."""
+    """A thousand subscriptions of ten thousand values each would take all memory; one filter of that size is what anybody may have."""
     w = weir(BASE + "rate_limit_per_minute = 1000\n")
 
     def wanted(n, values):
