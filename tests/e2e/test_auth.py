@@ -551,6 +551,12 @@ def test_weir_token_makes_a_token_that_opens_the_door_and_a_line_that_does_not(w
     assert request(w, "/api/v1/streams", config.split('"')[1])[0] == 401
     checked = subprocess.run([BINARY, "token", "check", "-c", w.config], input=token + "\n", capture_output=True, text=True)
     assert checked.returncode == 0 and checked.stdout.splitlines()[0] == "token wall"
+    # A name is one line, whatever an issuer lets its users call themselves.
+    secret = "of the issuer, 32 bytes or more of it"
+    w.config.write_text(w.config.read_text() + f'[gateway.jwt]\nsecret = "{secret}"\n')
+    named = jwt.encode({"sub": 'eve\n{"administer":true}\x1b[31m', "exp": int(time.time()) + 600, "weir": {}}, secret, "HS256")
+    checked = subprocess.run([BINARY, "token", "check", "-c", w.config], input=named + "\n", capture_output=True, text=True)
+    assert checked.returncode == 0 and checked.stdout.splitlines()[0] == 'jwt eve?{"administer":true}?[31m', checked
 
 
 def test_a_token_taken_out_of_the_configuration_ends_its_connections(weir):
