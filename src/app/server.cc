@@ -216,7 +216,7 @@ Result<std::unique_ptr<Server>> Server::start(Config config, const Clock& clock,
     WEIR_CHECK_OK(p.start_feeds());
     if (p.gateway) {
         p.gateway->ready();
-        diag::info("listening on http://" + p.gateway->address());
+        diag::info((p.config.options.gateway.tls_cert_file.empty() ? "listening on http://" : "listening on https://") + p.gateway->address());
         for (const std::string& line : broadcast_banner(p.config.options, p.gateway->address())) diag::info(line);
     }
     return server;

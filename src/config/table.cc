@@ -322,7 +322,7 @@ std::vector<Option> gateway_rows() {
         option("gateway.host", &GatewayOptions::host).env(from_004("HOST"))
             .check(is_not_empty, "an address or name such as 127.0.0.1, 0.0.0.0, ::1, localhost").help("Where to listen. Off loopback a token is required."),
         option("gateway.port", &GatewayOptions::port).env(from_004("PORT")).range(0, 65535).help("`0`: a free one, printed at the start."),
-        option("gateway.unix_socket", &GatewayOptions::unix_socket).check(is_path, "an absolute path").help("Listen on this path too."),
+        option("gateway.unix_socket", &GatewayOptions::unix_socket).check(is_path, "an absolute path").help("Listen on this path too. The file is for weir's user and group (mode 0660): a proxy must be one of them."),
         option("gateway.path_prefix", &GatewayOptions::path_prefix).check(is_prefix, "a path such as /weir, without / at its end")
             .help("What a reverse proxy leaves in front of every path."),
         option("gateway.root", &GatewayOptions::root).check(is_root, "analytics, or broadcast:<stream>")
@@ -356,6 +356,9 @@ std::vector<Option> gateway_rows() {
         option("gateway.ring_bytes", &GatewayOptions::ring_bytes).bytes().range(64 * 1024, 1ll << 34).help("Encoded frames kept for one audience. Not set: at least max_message_size."),
         option("gateway.subscriptions_per_session", &GatewayOptions::subscriptions_per_session).range(1, 1'000'000).changes(When::reload)
             .help("One more is refused with an error."),
+        option("gateway.filter_bytes_per_session", &GatewayOptions::filter_bytes_per_session).bytes().range(1024, 1ll << 34).changes(When::reload)
+            .help("The filters of a session's subscriptions together: their texts, and 64 bytes for each condition and value. One more is refused with an error; a session's only filter never is. "
+                  "weir keeps each for every stream that it is asked of."),
         option("gateway.groups_max", &GatewayOptions::groups_max).range(1, 1'000'000)
             .help("Groups that share a subscription out, with members or without. One more is refused with an error."),
         option("gateway.group_unacked_bytes", &GatewayOptions::group_unacked_bytes).bytes().range(64 * 1024, 1ll << 32)
@@ -374,7 +377,7 @@ std::vector<Option> gateway_rows() {
         option("gateway.hosts", &GatewayOptions::hosts).changes(When::reload)
             .help("Names, besides loopback and addresses, that a Host header may hold while auth is off."),
         option("gateway.trusted_proxies", &GatewayOptions::trusted_proxies).changes(When::reload)
-            .help("Addresses or CIDR blocks of proxies whose X-Forwarded-For is believed."),
+            .help("Addresses or CIDR blocks of proxies whose X-Forwarded-For is believed; `unix`: whoever comes by `unix_socket`."),
         option("gateway.proxy_protocol", &GatewayOptions::proxy_protocol).help("Connections from `trusted_proxies` begin with a PROXY line."),
         option("gateway.enable_rate_limiting", &GatewayOptions::enable_rate_limiting).env(from_004("ENABLE_RATE_LIMITING")).changes(When::reload)
             .help("Limit what a session may send."),

@@ -214,6 +214,7 @@ TEST_CASE("decoder: a problem names the place, what is there and what was expect
     CHECK(decode(pool_rules(), "broken\n" + std::string(500, 'x')).outcome.problem == "not JSON: broken?" + std::string(93, 'x') + "...");
     CHECK(excerpt("H\xc3\xb6lzern", 2) == "H...");
     CHECK(excerpt("\xc3(") == "?(");
+    CHECK(excerpt("a\xc2\x9b" "31m\xc2\xa0") == "a?31m\xc2\xa0");
 }
 
 TEST_CASE("decoder: rejections are told apart by key and time up to a bound") {

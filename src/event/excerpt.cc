@@ -11,7 +11,8 @@ std::string excerpt(std::string_view text, std::size_t bytes_max) {
         std::size_t length = c < 0x80 ? 1 : c >= 0xf0 ? 4 : c >= 0xe0 ? 3 : c >= 0xc2 ? 2 : 1;
         if (i + length > text.size() || (c >= 0x80 && !simdjson::validate_utf8(text.data() + i, length))) length = 1;
         if (out.size() + length > bytes_max) return out + "...";
-        if (length == 1 && (c < 0x20 || c >= 0x7f))
+        const bool is_c1 = length == 2 && c == 0xc2 && static_cast<unsigned char>(text[i + 1]) < 0xa0;  // U+0080 to U+009F: terminals obey them
+        if (is_c1 || (length == 1 && (c < 0x20 || c >= 0x7f)))
             out += '?';
         else
             out.append(text, i, length);

@@ -334,6 +334,20 @@ long double filter_number(std::string_view text) {
     return static_cast<long double>(d) + 0.0L;  // -0 is 0
 }
 
+namespace {
+
+constexpr std::size_t kPartBytes = 64;
+
+std::size_t part_count(const FilterCondition& condition) {
+    std::size_t count = 1 + condition.values.size();
+    for (const auto& child : condition.children) count += part_count(child);
+    return count;
+}
+
+}  // namespace
+
+std::size_t Filter::weight() const { return matches_all() ? 0 : canonical_.size() + kPartBytes * part_count(root_); }
+
 Filter::Filter(FilterCondition root) : root_(std::move(root)), canonical_(text_of(root_)) {}
 
 Result<Filter> Filter::parse(const Json& filter) {

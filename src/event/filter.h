@@ -65,6 +65,9 @@ public:
     const FilterCondition& root() const { return root_; }
     /// One text for all ways of writing the same conditions, itself a filter: what audiences are shared by.
     const std::string& canonical() const { return canonical_; }
+    /// What bounds count: the bytes of its text, and 64 for each condition and each value, which is about what a value takes beside its
+    /// text. 0 for every event. Cost: one visit of each condition.
+    std::size_t weight() const;
 
 private:
     explicit Filter(FilterCondition root);

@@ -84,6 +84,14 @@ TEST_CASE("filter: sizes are bounded: conditions, values, depth, steps of a path
     CHECK(refused(R"({"1.2.3.4.5.6.7.8.9.10.11.12.13.14.15.16.17":1})").code == "filter_too_large");
 }
 
+TEST_CASE("filter: its weight is that of its text, its conditions and its values") {
+    CHECK(Filter().weight() == 0);
+    const auto weight = [](const char* json) { return Filter::parse_text(json)->weight(); };
+    CHECK(weight(R"({"a":1})") == 7 + 2 * 64);
+    CHECK(weight(R"({"a":[1,2,3]})") == 13 + 4 * 64);
+    CHECK(weight(R"({"not":{"a":1}})") == 15 + 3 * 64);
+}
+
 TEST_CASE("filter: numbers compare by value, also beyond what a double holds") {
     CHECK(canonical(R"({"a":[1e777,-2e4567]})") == R"({"a":[-1e999,1e999]})");
     CHECK(canonical(canonical(R"({"a":{"lt":1e777}})")) == R"({"a":{"lt":1e999}})");

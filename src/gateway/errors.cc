@@ -32,7 +32,7 @@ constexpr std::array<GatewayErrorRow, static_cast<std::size_t>(E::count)> rows{{
     {E::bad_subscription_id, "bad_subscription_id", "Invalid subscription_id", Retry::changed, 0, 0, "A client's own id is a text of 1 to 128 bytes that does not start with `sub_`; or, among the `refused` of a `resume`, an id of weir's belongs to another subscription under the token of this session: subscribe again."},
     {E::subscription_exists, "subscription_exists", "Subscription already exists", Retry::changed, 0, 0, "The client's own id names another subscription of this session."},
     {E::subscription_not_found, "subscription_not_found", "Subscription not found", Retry::no, 0, 0, "An `unsubscribe` names a subscription that this session does not have."},
-    {E::too_many_subscriptions, "too_many_subscriptions", "Too many subscriptions", Retry::no, 0, 0, "The session has `gateway.subscriptions_per_session` already."},
+    {E::too_many_subscriptions, "too_many_subscriptions", "Too many subscriptions", Retry::no, 0, 0, "The session has `gateway.subscriptions_per_session` already, or its filters together would be larger than `gateway.filter_bytes_per_session`; `detail` says which."},
     {E::bad_filter, "bad_filter", "Invalid filter", Retry::changed, 0, 400, "A filter has the wrong shape; `detail` says where."},
     {E::unknown_operator, "unknown_operator", "Unknown filter operator", Retry::changed, 0, 400, "An operator is none of gt, gte, lt, lte, prefix, exists."},
     {E::bad_path, "bad_path", "Invalid filter path", Retry::changed, 0, 400, "A path is empty or ends in a backslash."},

@@ -328,9 +328,11 @@ void Gateway::Impl::Shard::on_request(net::HttpExchange& exchange) {
     const bool required = gateway.authenticator->required();
     // All lines of it: a proxy may add one of its own behind the client's, and only the end of the list can be trusted.
     if (request.header("X-Forwarded-For") && !options.proxy_protocol && net::is_in(proxies, exchange.socket_peer().ip)) {
-        if (!exchange.set_client(net::forwarded_client(request.header_list("X-Forwarded-For"), exchange.socket_peer().ip, proxies))) {
+        const net::IpAddress client = net::forwarded_client(request.header_list("X-Forwarded-For"), exchange.socket_peer().ip, proxies);
+        if (!exchange.set_client(client)) {
             hub.count(GatewayError::address_at_capacity);
-            audit(Audit::warning, {.what = "refused", .peer = exchange.peer().to_text(), .path = request.path, .detail = row(GatewayError::address_at_capacity).code});
+            // Whose they are, not the proxy's: that is whom the operator looks for.
+            audit(Audit::warning, {.what = "refused", .peer = client.to_text(), .path = request.path, .detail = row(GatewayError::address_at_capacity).code});
             if (exchange.upgrade() != net::UpgradeCheck::good) return send_answer(exchange, error_answer(GatewayError::address_at_capacity));
             exchange.accept_websocket({.handler = refused}).close(net::CloseCode::try_again_later, row(GatewayError::address_at_capacity).text);
             return;
@@ -433,6 +435,7 @@ void Gateway::Impl::Shard::upgrade(net::HttpExchange& exchange, const std::strin
     }
     if (hub.is_full()) {
         hub.count(GatewayError::at_capacity);
+        audit(Audit::warning, {.what = "refused", .peer = exchange.peer().to_text(), .who = who ? std::string_view(who->name) : std::string_view(), .path = path, .detail = row(GatewayError::at_capacity).code});
         exchange.accept_websocket({.handler = refused}).close(net::CloseCode::try_again_later, row(GatewayError::at_capacity).text);
         return;
     }

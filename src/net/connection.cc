@@ -83,6 +83,7 @@ bool Connection::take_proxy_header() {
     if (!header->has_value()) return false;
     [[maybe_unused]] const ssize_t taken = ::recv(fd_, bytes, (*header)->size, 0);
     if ((*header)->client && !server_->count_as(*this, (*header)->client->ip)) {
+        server_->tell_refused(fd_, 429, HttpServer::kAddressFull, (*header)->client->ip);
         end(Closed::By::us, CloseCode::try_again_later, "too many connections of this address");
         return false;
     }

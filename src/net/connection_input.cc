@@ -154,6 +154,12 @@ void Connection::take_http(std::span<char>& input) {
             case HttpParser::Kind::error:
                 ++server_->statistics_.request_errors;
                 input = {};
+                // The answer is whole; what is not is the rest of the request, which nobody waits for.
+                if (exchange.active_ && exchange.finished_) {
+                    exchange.reset();
+                    set_deadline(server_->options_.write_timeout);
+                    return end_after_flush();
+                }
                 // Within an answer that has begun there is no place for another: the client sees it cut short.
                 if (exchange.active_ && exchange.begun_) return end(Closed::By::error, CloseCode::abnormal, event.reason);
                 return http_error(event.status, event.reason);

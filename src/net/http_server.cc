@@ -69,11 +69,10 @@ Result<ListenAddress> HttpServer::listen(const ListenAddress& address, ListenOpt
 }
 
 /// Tells a client in one packet that it is not served. Not over TLS: the handshake would cost more than serving it.
-void HttpServer::refuse(int fd, int status, const char* what) {
+void HttpServer::tell_refused(int fd, int status, const char* what, const IpAddress& client) {
     ++statistics_.refused;
-    if (refusals_.admit(reactor_.now().count())) {
-        diag::warn(std::string("a connection was refused: ") + what + " (" + std::to_string(statistics_.refused) + " since the start)");
-    }
+    if (refusals_.admit(reactor_.now().count()))
+        diag::warn("a connection of " + client.to_text() + " was refused: " + what + " (" + std::to_string(statistics_.refused) + " since the start)");
     if (!tls_) {
         std::string answer;
         append_status_line(answer, status);
@@ -83,12 +82,16 @@ void HttpServer::refuse(int fd, int status, const char* what) {
         ::shutdown(fd, SHUT_WR);
         [[maybe_unused]] const auto dropped = ::recv(fd, scratch_->receive.data(), scratch_->receive.size(), MSG_DONTWAIT);
     }
+}
+
+void HttpServer::refuse(int fd, int status, const char* what, const IpAddress& client) {
+    tell_refused(fd, status, what, client);
     ::close(fd);
 }
 
 Connection* HttpServer::adopt(int fd, const PeerAddress& peer) {
     if (statistics_.open >= options_.connections_max || draining_) {
-        refuse(fd, 503, draining_ ? "the server is shutting down" : "connections_max are open");
+        refuse(fd, 503, draining_ ? "the server is shutting down" : "connections_max are open", peer.ip);
         return nullptr;
     }
     const bool from_proxy = is_in(options_.trusted_proxies, peer.ip);
@@ -96,7 +99,7 @@ Connection* HttpServer::adopt(int fd, const PeerAddress& peer) {
     if (!from_proxy) {
         const auto slot = enter_address(peer.ip);
         if (!slot) {
-            refuse(fd, 429, "connections_per_address_max are open from one address");
+            refuse(fd, 429, kAddressFull, peer.ip);
             return nullptr;
         }
         address = *slot;

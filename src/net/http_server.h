@@ -245,7 +245,10 @@ private:
         std::uint32_t count = 0;
     };
 
-    void refuse(int fd, int status, const char* what);
+    void refuse(int fd, int status, const char* what, const IpAddress& client);
+    static constexpr const char* kAddressFull = "connections_per_address_max are open from its address";
+    /// What `refuse` does but for closing: counts it, tells the operator who it was, and the client why.
+    void tell_refused(int fd, int status, const char* what, const IpAddress& client);
     Connection* take_slot();
     /// The slot of an address, with one more connection; nullopt above the bound. 0 for a Unix socket.
     std::optional<std::uint32_t> enter_address(const IpAddress& ip);

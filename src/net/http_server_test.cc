@@ -14,7 +14,9 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 
+#include "base/diag.h"
 #include "base/prng.h"
 
 using namespace weir;
@@ -601,6 +603,51 @@ TEST_CASE("server: above connections_max and above the bound for an address a co
     CHECK(f.connection != nullptr);
     CHECK(f.ask(kGet).ends_with("hello"));
     CHECK(world.server->statistics().refused == 2);
+}
+
+TEST_CASE("server: an address that a PROXY header names is bound like one that connects itself, and whoever is refused is named") {
+    const std::string lines = "/tmp/weir-http-server-test-" + std::to_string(::getpid());
+    diag::configure({.level = diag::Level::info, .format = diag::Format::text, .file = lines});
+    ServerOptions options;
+    options.connections_per_address_max = 1;
+    options.proxy_protocol = true;
+    options.trusted_proxies = {*IpBlock::parse("10.0.0.1")};
+    World world(options);
+    const std::string said = "PROXY TCP4 203.0.113.9 10.0.0.2 4711 80\r\n" + std::string(kGet);
+    Client a = world.connect("10.0.0.1");
+    CHECK(a.ask(said).ends_with("hello"));
+    Client b = world.connect("10.0.0.1");
+    CHECK(b.ask(said).starts_with("HTTP/1.1 429 "));
+    CHECK(b.ended);
+    world.turns();
+    CHECK(world.server->statistics().refused == 1);
+    CHECK(world.server->open() == 1);
+    Client c = world.connect("192.0.2.1"), d = world.connect("192.0.2.1");
+    CHECK(d.hear().starts_with("HTTP/1.1 429 "));
+    CHECK(world.server->statistics().refused == 2);
+    diag::flush();
+    std::ifstream in(lines);
+    const std::string told{std::istreambuf_iterator<char>(in), {}};
+    CHECK(told.find("a connection of 203.0.113.9 was refused: connections_per_address_max are open from its address (1 since the start)") != std::string::npos);
+    diag::configure({});
+    ::unlink(lines.c_str());
+}
+
+TEST_CASE("server: an answer given before the body goes out, whatever the body turns out to be") {
+    World world;
+    world.request = [](HttpExchange& exchange) { exchange.respond(401, {}, "who?"); };
+    for (const bool at_once : {true, false}) {
+        Client client = world.connect();
+        const std::string head = "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n", body = "no size\r\n";
+        client.say(at_once ? head + body : head);
+        const std::string answer = client.hear();
+        CHECK(answer.starts_with("HTTP/1.1 401 "));
+        CHECK(answer.ends_with("\r\n\r\nwho?"));
+        if (!at_once) CHECK(client.ask(body).empty());
+        CHECK(client.ended);
+    }
+    world.pass(100s);
+    CHECK(world.server->open() == 0);
 }
 
 TEST_CASE("server: an answer may come later, and a client that has gone is noticed") {

@@ -232,6 +232,9 @@ def test_origin_capacity_rate_and_size(weir):
                 await waiting.ping()
                 async with connect(w) as third:
                     assert await close_code(third) == 1013
+                async with connect(w, "/?token=user-token") as third:
+                    assert await close_code(third) == 1013
+                assert (await asyncio.to_thread(request, w, "/events?stream=system_status", "user-token"))[0] == 503
             for _ in range(5):
                 assert (await ask(one, {"type": "unsubscribe", "data": {"subscription_id": "x"}}))["data"]["code"] == "subscription_not_found"
             over = (await ask(one, {"type": "unsubscribe", "data": {"subscription_id": "x"}}))["data"]
@@ -241,6 +244,27 @@ def test_origin_capacity_rate_and_size(weir):
             assert await close_code(one) == 1009
 
     asyncio.run(go())
+    for line in (r"origin_not_allowed", r"at_capacity"):  # S4-R17: the operator learns who was turned away
+        until(lambda: re.search(rf"audit: refused peer=127\.0\.0\.1:\d+ who=- path=/: {line}\n", w.diagnostics()), line)
+    for path in ("/", "/events"):
+        until(lambda: re.search(rf"audit: refused peer=127\.0\.0\.1:\d+ who=token user path={path}: at_capacity\n", w.diagnostics()), path)
+
+
+def test_an_address_above_its_bound_is_named_not_its_proxy(weir):
+    """S2-22, S4-R17: behind a proxy a bound is that of the client's address, and so is the line about it."""
+    w = weir(BASE + 'trusted_proxies = ["127.0.0.1"]\nconnections_per_address = 1\n' + tokens(user=""))
+    from_one = {"extra_headers": {"X-Forwarded-For": "203.0.113.9"}}
+
+    async def go():
+        async with connect(w, "/?token=user-token", **from_one) as one:
+            assert await ask(one, {"type": "ping"}) == {"type": "pong"}
+            async with connect(w, "/?token=user-token", **from_one) as two:
+                assert await close_code(two) == 1013 and two.close_reason == "Too many connections from this address"
+            async with connect(w, "/?token=user-token", extra_headers={"X-Forwarded-For": "203.0.113.10"}) as other:
+                assert await ask(other, {"type": "ping"}) == {"type": "pong"}
+
+    asyncio.run(go())
+    until(lambda: "audit: refused peer=203.0.113.9 who=- path=/: address_at_capacity" in w.diagnostics(), "the client's address")
 
 
 def test_publishing_has_a_bucket_of_its_own_for_each_token(weir):
@@ -527,6 +551,12 @@ def test_weir_token_makes_a_token_that_opens_the_door_and_a_line_that_does_not(w
     assert request(w, "/api/v1/streams", config.split('"')[1])[0] == 401
     checked = subprocess.run([BINARY, "token", "check", "-c", w.config], input=token + "\n", capture_output=True, text=True)
     assert checked.returncode == 0 and checked.stdout.splitlines()[0] == "token wall"
+    # A name is one line, whatever an issuer lets its users call themselves.
+    secret = "of the issuer, 32 bytes or more of it"
+    w.config.write_text(w.config.read_text() + f'[gateway.jwt]\nsecret = "{secret}"\n')
+    named = jwt.encode({"sub": 'eve\n{"administer":true}\x1b[31m', "exp": int(time.time()) + 600, "weir": {}}, secret, "HS256")
+    checked = subprocess.run([BINARY, "token", "check", "-c", w.config], input=named + "\n", capture_output=True, text=True)
+    assert checked.returncode == 0 and checked.stdout.splitlines()[0] == 'jwt eve?{"administer":true}?[31m', checked
 
 
 def test_a_token_taken_out_of_the_configuration_ends_its_connections(weir):
@@ -634,6 +664,7 @@ def test_a_new_certificate_is_taken_on_sighup_and_no_connection_is_dropped(weir,
             return subject(ssl.TLSVersion.TLSv1_3)
 
     before, version = until(listening, "TLS answers")
+    until(lambda: f"listening on https://127.0.0.1:{w.port}\n" in w.diagnostics(), "where it listens")
     assert version == "TLSv1.3" and subject(ssl.TLSVersion.TLSv1_2) == (before, "TLSv1.2")
 
     async def go():

@@ -127,6 +127,29 @@ async def garbage(w, seed):
     return unread
 
 
+def test_the_filters_of_a_session_are_bounded_together(weir):
+    """A thousand subscriptions of ten thousand values each would take all memory; one filter of that size is what anybody may have."""
+    w = weir(BASE + "rate_limit_per_minute = 1000\n")
+
+    def wanted(n, values):
+        return {"type": "subscribe", "data": {"type": "events", "subscription_id": f"s{n}", "filters": {"payload.x": [n * 100_000 + i for i in range(values)]} if values else {}}}
+
+    async def go():
+        async with connect(w) as ws:
+            assert (await ask(ws, wanted(0, 0)))["type"] == "subscribed"
+            assert (await ask(ws, wanted(1, 10_000)))["type"] == "subscribed"
+            refused = (await ask(ws, wanted(2, 1)))["data"]
+            assert refused["code"] == "too_many_subscriptions" and "gateway.filter_bytes_per_session" in refused["detail"], refused
+            assert (await ask(ws, wanted(3, 0)))["type"] == "subscribed"  # without a filter it costs nothing
+            assert (await ask(ws, {"type": "unsubscribe", "data": {"subscription_id": "s1"}}))["type"] == "unsubscribed"
+            answers = [(await ask(ws, wanted(n, 1000)))["type"] for n in range(10, 15)]
+            assert answers == ["subscribed"] * 3 + ["error"] * 2, answers
+        async with connect(w) as ws:
+            assert {(await ask(ws, wanted(n, 1)))["type"] for n in range(500)} == {"subscribed"}
+
+    asyncio.run(go())
+
+
 async def greedy(w):
     """More subscriptions than there may be, then more messages than there may be: told so, and ended with 1008."""
     async with connect(w) as ws:

@@ -7,6 +7,7 @@
 #include "app/commands/verbs.h"
 #include "base/clock.h"
 #include "base/filesystem.h"
+#include "event/excerpt.h"
 #include "event/json.h"
 #include "gateway/auth/authenticator.h"
 #include "gateway/auth/base64url.h"
@@ -80,10 +81,10 @@ int check(const Config& config, const std::string& token) {
     int code = exit_failed;
     (*authenticator)->check(token, reactor, [&](const Authenticator::Answer& answer) {
         if (!answer.identity) {
-            std::fprintf(stderr, "refused: %s\n", answer.why.c_str());
+            std::fprintf(stderr, "refused: %s\n", excerpt(answer.why, 1000).c_str());
             return;
         }
-        std::printf("%s\n%s\n", answer.identity->name.c_str(), permissions_text(answer.identity->permissions).c_str());
+        std::printf("%s\n%s\n", excerpt(answer.identity->name, 200).c_str(), permissions_text(answer.identity->permissions).c_str());
         if (answer.identity->expires != Timestamp::max()) std::printf("until %s\n", to_rfc3339(answer.identity->expires).c_str());
         code = exit_done;
     });

@@ -1,19 +1,26 @@
 #include "gateway/auth/audit.h"
 
 #include <chrono>
+#include <map>
 #include <string>
 
 #include "base/clock.h"
 #include "base/diag.h"
 #include "base/guarded.h"
+#include "event/excerpt.h"
 
 namespace weir {
 namespace {
 
-constexpr std::uint64_t kLinesPerSecond = 500;
+constexpr std::uint64_t kLinesPerSecond = 500;  // of one kind
 
+/// Names and paths are what a peer likes: they end no line, and look like no field of the line's own.
 void append(std::string& out, std::string_view text) {
-    for (const char c : text.substr(0, 200)) out += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? '?' : c;
+    const std::string shown = excerpt(text, 200);
+    for (std::size_t i = 0; i < shown.size(); ++i) {
+        const std::string_view rest = std::string_view(shown).substr(i);
+        out += rest.starts_with(" peer=") || rest.starts_with(" who=") || rest.starts_with(" path=") ? '?' : shown[i];
+    }
 }
 
 struct Flood {
@@ -24,11 +31,15 @@ struct Flood {
 }  // namespace
 
 void audit(Audit level, const AuditLine& line) {
-    static Guarded<Flood> flood;
+    // Each kind has its own: whoever makes lines of one kind without end (wrong tokens, subscriptions) must not hide the others.
+    static Guarded<std::map<std::string, Flood, std::less<>>> floods;
     static const SystemClock clock;  // only for the bound on lines: nothing that can be seen in a test depends on it
     const std::int64_t second = clock.monotonic() / 1s;
     std::uint64_t held_back = 0;
-    const bool write = flood.with([&](Flood& f) {
+    const bool write = floods.with([&](auto& kinds) {
+        auto at = kinds.find(line.what);
+        if (at == kinds.end()) at = kinds.emplace(line.what, Flood()).first;
+        Flood& f = at->second;
         if (f.second != second) {
             f.second = second;
             f.lines = 0;

@@ -120,6 +120,18 @@ private:
         session.reply(told);
     }
 
+    /// Some thousand values cost some hundred kilobytes in the index of each stream, and a session may have a thousand subscriptions. What its
+    /// token adds to each is the operator's, and not counted.
+    bool has_room_for_filter(const Session& session, const Subscription& more) const {
+        const std::size_t boundary = session.identity()->permissions.filter.weight();
+        const auto own = [&](const Subscription& subscription) { return subscription.filter.weight() - std::min(boundary, subscription.filter.weight()); };
+        const std::size_t added = own(more);
+        if (added == 0) return true;
+        std::size_t held = 0;
+        for (const auto& one : session.held()) held += own(*one.subscription);
+        return held == 0 || held + added <= hub_.options().filter_bytes_per_session;
+    }
+
     /// Gives the session one subscription. `told` becomes the message that confirms it. `resumed` says where it begins, whatever `data` says.
     std::optional<Refusal> take(Session& session, const Json& data, const std::string& own_id, const std::optional<Since>& resumed, std::string& told) {
         Hub::Wanted wanted;
@@ -150,6 +162,10 @@ private:
         if (!held && session.held().size() >= hub_.options().subscriptions_per_session) {
             if (subscription.users == 0) hub_.forget(subscription);
             return Refusal{GatewayError::too_many_subscriptions, "at most " + std::to_string(hub_.options().subscriptions_per_session)};
+        }
+        if (!held && !has_room_for_filter(session, subscription)) {
+            if (subscription.users == 0) hub_.forget(subscription);
+            return Refusal{GatewayError::too_many_subscriptions, "filters of at most " + std::to_string(hub_.options().filter_bytes_per_session) + " bytes together (gateway.filter_bytes_per_session)"};
         }
         Groups::Begins begins;
         if (!subscription.group.empty() && !held) {

@@ -567,7 +567,10 @@ void Api::server_sent_events(net::HttpExchange& exchange, const IdentityPtr& who
             return refuse(exchange, GatewayError::bad_since, "<epoch>:<seq>, as in the `id` of an event");
         since.at = Since::Positions{{*name, at}};
     }
-    if (parts_.hub.is_full()) return refuse(exchange, GatewayError::at_capacity);
+    if (parts_.hub.is_full()) {
+        audit(Audit::warning, {.what = "refused", .peer = exchange.peer().to_text(), .who = who->name, .path = exchange.request().path, .detail = row(GatewayError::at_capacity).code});
+        return refuse(exchange, GatewayError::at_capacity);
+    }
     Session& session = parts_.hub.open(*sse_, who);
     net::Connection& connection =
         exchange.begin_stream(200, {{"Content-Type", "text/event-stream"}, {"Cache-Control", "no-store"}, {"X-Accel-Buffering", "no"}}, session);
