@@ -129,7 +129,7 @@ async def garbage(w, seed):
 
 def test_the_filters_of_a_session_are_bounded_together(weir):
     """A thousand subscriptions of ten thousand values each would take all memory; one filter of that size is what anybody may have."""
-    w = weir(BASE + "rate_limit_per_minute = 1000\n")
+    w = weir(BASE + 'rate_limit_per_minute = 1000\nfilter_bytes_per_session = "256KiB"\n')
 
     def wanted(n, values):
         return {"type": "subscribe", "data": {"type": "events", "subscription_id": f"s{n}", "filters": {"payload.x": [n * 100_000 + i for i in range(values)]} if values else {}}}
