@@ -59,7 +59,8 @@ void Connection::read_all(bool ended) {
     auto& scratch = *server_->scratch_;
     set(kInputWaits, false);
     if (state_ == State::proxy && !take_proxy_header()) return;
-    if (cold_ && !cold_->in.empty()) {
+    // A body that was paused behind its last byte is over all the same, whether or not anything follows it.
+    if (cold_ && (!cold_->in.empty() || (state_ == State::http && cold_->http && cold_->http->parser.at_end()))) {
         std::string kept = std::exchange(cold_->in, {});
         const std::size_t size = kept.size();
         kept.resize(size + WebSocketDecoder::kPadding);

@@ -76,6 +76,8 @@ public:
     Event next(std::string_view& input, HttpRequest& request);
     /// Between two messages, nothing gathered.
     bool idle() const noexcept { return state_ == State::head && gathered_.empty(); }
+    /// `next` has something to say without more input: that the message is over.
+    bool at_end() const noexcept { return state_ == State::complete; }
     /// Bytes that were gathered because a head came in pieces.
     std::size_t gathered_bytes() const noexcept { return gathered_.size(); }
 

@@ -126,7 +126,8 @@ public:
     void read_body(std::size_t bytes_max, std::function<void(HttpExchange&, std::string_view body)> done);
     /// Calls `piece` for each piece as it comes, at last with `last` (whose piece may be empty).
     void stream_body(std::size_t bytes_max, std::function<void(HttpExchange&, std::string_view piece, bool last)> piece);
-    /// Lets the client wait: no pieces come until `resume_body`.
+    /// Lets the client wait: no pieces come until `resume_body`. Whoever can only say later what is to become of the body pauses it in on_request,
+    /// and asks for it behind `resume_body`; a body that nobody has asked for when it comes is dropped.
     void pause_body();
     void resume_body();
 

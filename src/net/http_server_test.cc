@@ -757,6 +757,48 @@ TEST_CASE("server: a body that is too large is answered in the handler's words, 
     }
 }
 
+TEST_CASE("server: a body that is held back behind its last byte is over when it goes on, and one that is held back before its first is asked for later") {
+    World world;
+    HttpExchangeRef waiting;
+    int over = 0;
+    world.request = [&](HttpExchange& exchange) {
+        waiting = exchange.ref();
+        exchange.stream_body(10, [&](HttpExchange& e, std::string_view piece, bool last) {
+            if (!last) return e.pause_body();
+            ++over;
+            CHECK(piece.empty());
+            e.respond(200, {}, "streamed");
+        });
+    };
+    Client client = world.connect();
+    CHECK(client.ask("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc") == "");
+    REQUIRE(waiting.get());
+    waiting.get()->resume_body();
+    CHECK(client.hear().ends_with("streamed"));
+    CHECK(over == 1);
+
+    world.request = [&](HttpExchange& exchange) {
+        waiting = exchange.ref();
+        exchange.pause_body();
+    };
+    for (const char* body : {"Content-Length: 3\r\n\r\nabc", "Content-Length: 0\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", "\r\n"}) {
+        CAPTURE(body);
+        CHECK(client.ask(std::string("POST / HTTP/1.1\r\nHost: x\r\n") + body) == "");
+        REQUIRE(waiting.get());
+        waiting.get()->resume_body();
+        waiting.get()->read_body(10, [](HttpExchange& e, std::string_view text) { e.respond(200, {}, "<" + std::string(text) + ">"); });
+        CHECK(client.hear().ends_with(std::string_view(body).find("abc") != std::string_view::npos ? "<abc>" : "<>"));
+    }
+    // One that nobody asks for does not stand in the way of the next request.
+    CHECK(client.ask("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc") == "");
+    waiting.get()->resume_body();
+    waiting.get()->respond(200, {}, "at once");
+    CHECK(client.hear().ends_with("at once"));
+    CHECK(!waiting.get());
+    world.request = nullptr;
+    CHECK(client.ask("GET / HTTP/1.1\r\nHost: x\r\n\r\n").ends_with("hello"));
+}
+
 TEST_CASE("server: a request that breaks while its answer is under way ends the connection, not in a second answer") {
     World world;
     world.request = [](HttpExchange& exchange) {
