@@ -362,9 +362,10 @@ void Gateway::Impl::Shard::on_request(net::HttpExchange& exchange) {
     if (!required) return go_on(exchange, gateway.authenticator->anyone(), false);
     const std::string token = token_of(request);
     if (token.empty()) return go_on(exchange, nullptr, false);
-    gateway.authenticator->check(token, reactor, [this, ref = exchange.ref()](const Authenticator::Answer& answer) {
+    const bool at_once = gateway.authenticator->check(token, reactor, [this, ref = exchange.ref()](const Authenticator::Answer& answer) {
         auto* waiting = ref.get();
         if (!waiting) return;
+        waiting->resume_body();
         const bool right = answer.identity && answer.identity->holds(gateway.parts.clock.now());
         // The path without its query, where the token may stand.
         if (!right || waiting->upgrade() == net::UpgradeCheck::good)
@@ -372,6 +373,8 @@ void Gateway::Impl::Shard::on_request(net::HttpExchange& exchange) {
                                                          .who = right ? std::string_view(answer.identity->name) : std::string_view(), .path = waiting->request().path, .detail = answer.why});
         go_on(*waiting, right ? answer.identity : nullptr, !right);
     });
+    // Who is to take the body is asked when the key is there: until then none of it may come.
+    if (!at_once) exchange.pause_body();
 }
 
 void Gateway::Impl::Shard::on_body_too_large(net::HttpExchange& exchange, std::size_t bytes_max) {

@@ -432,11 +432,14 @@ class KeyServer:
 
     def __init__(self):
         self.keys, self.asked, self.broken = [], 0, False
+        self.answers = threading.Event()  # cleared: who asks waits
+        self.answers.set()
         outer = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self):
                 outer.asked += 1
+                outer.answers.wait(DEADLINE)
                 body = json.dumps({"keys": outer.keys}).encode()
                 self.send_response(500 if outer.broken else 200)
                 self.send_header("Content-Length", str(len(body)))
@@ -535,6 +538,72 @@ def test_tokens_of_a_foreign_library_and_keys_that_change(weir, tmp_path):
         assert checked.returncode == 0 and checked.stdout.startswith("jwt bob\n"), checked.stderr
         other = subprocess.run([BINARY, "token", "check", "-c", config], input=made("ES256", new), capture_output=True, text=True)
         assert other.returncode == 1
+
+
+def test_a_body_waits_until_the_key_of_its_token_is_there(weir):
+    """S2-20: requests whose token names a key that is being fetched, whole ones with bodies and what is pipelined behind them, are answered as if it had been there."""
+    key, server = ec.generate_private_key(ec.SECP256R1()), KeyServer()
+    server.keys = [jwk(key, "new")]
+    server.answers.clear()
+    w = weir(BASE + f'[gateway.jwt]\njwks_url = "{server.url}"\nissuers = ["https://issuer.example/"]\naudiences = ["weir"]\n')
+    until(lambda: server.asked == 1, "the key set is being fetched")
+    token = jwt.encode({**CLAIMS, "exp": time.time() + 600, "weir": {"publish": True}}, key, algorithm="ES256", headers={"kid": "new"})
+    head = f"Host: 127.0.0.1:{w.port}\r\nAuthorization: Bearer {token}\r\n"
+    get = f"GET /api/v1/streams HTTP/1.1\r\n{head}\r\n"
+
+    def post(body, how):
+        return f"POST /api/v1/streams/events/events HTTP/1.1\r\n{head}Content-Type: application/json\r\n{how}\r\n{body}"
+
+    event = '{"type":"t","data":{"n":1}}'
+    conversations = {
+        "with a length": ([post(event, f"Content-Length: {len(event)}\r\n")], 1, 1),
+        "in chunks": ([post(f"{len(event):x}\r\n{event}\r\n0\r\n\r\n", "Transfer-Encoding: chunked\r\n")], 1, 1),
+        "behind 100": ([post("", f"Content-Length: {len(event)}\r\nExpect: 100-continue\r\n"), event], 1, 1),
+        "none": ([post("", "Content-Length: 0\r\n")], 1, 0),
+        "pipelined": ([get + post(event, f"Content-Length: {len(event)}\r\n") + get], 3, 1),
+    }
+    sockets = {}
+
+    def more(name):
+        piece = sockets[name].recv(65536)
+        assert piece, f"{name}: the connection ended"
+        return piece
+
+    for name, (pieces, _, _) in conversations.items():
+        sockets[name] = socket.create_connection(("127.0.0.1", w.port), DEADLINE)
+        sockets[name].settimeout(DEADLINE)
+        sockets[name].sendall(pieces[0].encode())
+    assert request(w, "/healthz")[0] == 200  # what was sent before it has been read
+    server.answers.set()
+    for name, (pieces, answers, accepted) in conversations.items():
+        got = b""
+        if len(pieces) > 1:
+            while b"\r\n\r\n" not in got:
+                got += more(name)
+            assert got.startswith(b"HTTP/1.1 100 "), got
+            got = got.split(b"\r\n\r\n", 1)[1]
+            sockets[name].sendall(pieces[1].encode())
+        statuses, bodies = [], []
+        for _ in range(answers):
+            while b"\r\n\r\n" not in got:
+                got += more(name)
+            top, got = got.split(b"\r\n\r\n", 1)
+            size = int(re.search(rb"Content-Length: (\d+)", top)[1])
+            while len(got) < size:
+                got += more(name)
+            statuses.append(int(top.split()[1]))
+            bodies.append(got[:size])
+            got = got[size:]
+        assert statuses == ([200] * answers if accepted else [400]), (name, statuses, bodies)
+        if accepted:
+            assert json.loads(bodies[answers // 2])["accepted"] == accepted, name
+        sockets[name].close()
+
+    async def go():
+        async with connect(w) as ws:
+            assert (await ask(ws, auth(token)))["type"] == "auth_success"
+
+    asyncio.run(go())
 
 
 def test_weir_token_makes_a_token_that_opens_the_door_and_a_line_that_does_not(weir, tmp_path):
