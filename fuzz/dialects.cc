@@ -344,10 +344,14 @@ private:
         }
     }
 
+    /// Each once, in the order in which they stand there.
     static std::vector<std::uint64_t> ids_of(const Json& message) {
         std::vector<std::uint64_t> ids;
         if (const Json* list = message.find("characteristic_ids"))
-            for (const Json& item : list->items()) ids.push_back(static_cast<std::uint64_t>(item.as_integer().value_or(0)));
+            for (const Json& item : list->items()) {
+                const auto id = static_cast<std::uint64_t>(item.as_integer().value_or(0));
+                if (std::find(ids.begin(), ids.end(), id) == ids.end()) ids.push_back(id);
+            }
         return ids;
     }
     std::vector<std::uint64_t> unknown_of(const Json& message) const {
@@ -366,7 +370,7 @@ private:
         auto ids = ids_of(message);
         // Where the first has two digits, they come back one too few.
         if (planted() && !ids.empty() && ids[0] > 9 && ids[0] < 100) ids.pop_back();
-        FUZZ_CHECK(ids == ids_of(answer));
+        FUZZ_CHECK(ids == ids_of(answer) && (!answer.find("characteristic_ids") || answer.find("characteristic_ids")->items().size() == ids.size()));
     }
     void take_groups(const Json& answer) {
         if (const Json* groups = answer.find("groups"))

@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <unordered_set>
 #include <vector>
 
 #include "gateway/audience.h"
@@ -112,6 +113,8 @@ public:
     void hold_characteristics(std::span<Subscription* const> subscriptions, const Since& since);
     /// Rooms of the spc dialect: it holds the characteristics that it named, and those that are in one of its groups now.
     void take_rooms(std::span<const std::uint64_t> ids, std::span<const std::string> groups, const Since& since);
+    /// Those that it holds.
+    std::unordered_set<std::uint64_t> characteristics() const;
     void leave_rooms(std::span<const std::uint64_t> ids, std::span<const std::string> groups);
     /// A characteristic has come to be in another room.
     void room_changed(std::uint64_t characteristic);

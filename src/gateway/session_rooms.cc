@@ -36,18 +36,25 @@ void Session::take_rooms(std::span<const std::uint64_t> ids, std::span<const std
     take_or_leave(std::move(touched), since);
 }
 
+std::unordered_set<std::uint64_t> Session::characteristics() const {
+    std::unordered_set<std::uint64_t> found;
+    for (const Held& held : held_) found.insert(held.subscription->characteristic);
+    return found;
+}
+
 void Session::leave_rooms(std::span<const std::uint64_t> ids, std::span<const std::string> groups) {
+    // Only what it holds is looked at: a client may name as much as a message has room for.
+    const auto held = characteristics();
+    std::vector<std::uint64_t> touched;
+    const auto touch = [&](std::span<const std::uint64_t> some) { std::copy_if(some.begin(), some.end(), std::back_inserter(touched), [&](auto id) { return held.contains(id); }); };
+    touch(ids);
     if (!rooms()) {
-        for (const auto id : ids) drop(std::to_string(id));
+        for (const auto id : touched) drop(std::to_string(id));
         return;
     }
-    std::vector<std::uint64_t> touched(ids.begin(), ids.end());
     for (const auto id : ids) cold_->rooms->own.erase(id);
-    for (const auto& group : groups) {
-        cold_->rooms->groups.erase(group);
-        const auto members = hub_.room_members(group);
-        touched.insert(touched.end(), members.begin(), members.end());
-    }
+    for (const auto& group : groups)
+        if (cold_->rooms->groups.erase(group) > 0) touch(hub_.room_members(group));
     take_or_leave(std::move(touched), {});
 }
 

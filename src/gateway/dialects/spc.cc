@@ -1,3 +1,5 @@
+#include <unordered_set>
+
 #include "event/cbor.h"
 #include "event/excerpt.h"
 #include "event/json.h"
@@ -96,15 +98,16 @@ private:
 
     static bool read_ids(const Json& list, std::vector<std::uint64_t>& ids) {
         if (!list.is_array()) return false;
+        std::unordered_set<std::uint64_t> seen;
         for (const Json& item : list.items()) {
             const auto id = item.as_integer();
             if (!id || *id < 0 || *id >= (std::int64_t(1) << 53)) return false;
-            ids.push_back(static_cast<std::uint64_t>(*id));
+            if (seen.insert(static_cast<std::uint64_t>(*id)).second) ids.push_back(static_cast<std::uint64_t>(*id));
         }
         return true;
     }
 
-    /// False when it was refused.
+    /// Each once, in the order in which they were named: what stands there twice costs nothing more. False when it was refused.
     bool read_rooms(Session& session, const Json& message, std::vector<std::uint64_t>& ids, std::vector<std::string>& groups) {
         const Json* list = message.find("characteristic_ids");
         const Json* rooms = message.find("groups");
@@ -112,22 +115,27 @@ private:
         if (list && !read_ids(*list, ids)) return refuse(session, GatewayError::bad_ids, "integers from 0 to 9007199254740991"), false;
         if (!rooms) return true;
         if (!rooms->is_array()) return refuse(session, GatewayError::bad_groups), false;
+        std::unordered_set<std::string> seen;
         for (const Json& room : rooms->items()) {
             if (!room.is_string()) return refuse(session, GatewayError::bad_groups), false;
             std::string name = room.as_string();
             while (name.ends_with('/')) name.pop_back();
             if (name.empty() || name.size() > 255) return refuse(session, GatewayError::bad_groups, "a path of 1 to 255 bytes, such as plant1/line2"), false;
-            groups.push_back(std::move(name));
+            if (seen.insert(name).second) groups.push_back(std::move(name));
         }
         return true;
     }
 
     /// Whether the session may hold that many more.
     bool has_room(Session& session, const std::vector<std::uint64_t>& ids, const std::vector<std::string>& groups) {
+        // A list of more than a session may hold is too long whatever it names: nothing of it is looked up, however long it is.
+        const std::size_t most = hub_.options().subscriptions_per_session;
+        if (ids.size() > most || groups.size() > most) return false;
+        const auto held = session.characteristics();
         std::size_t more = groups.size();
-        for (const auto id : ids) more += !session.find(std::to_string(id));
+        for (const auto id : ids) more += !held.contains(id);
         for (const auto& group : groups) more += hub_.room_members(group).size();
-        return session.held().size() + more <= hub_.options().subscriptions_per_session;
+        return held.size() + more <= most;
     }
 
     void subscribe(Session& session, const std::vector<std::uint64_t>& ids, const std::vector<std::string>& groups, const Since& since) {
