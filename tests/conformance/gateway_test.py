@@ -540,7 +540,7 @@ class Http(Case):
         self.assertEqual([json.loads(line)["seq"] for line in lines], list(range(1, 26)))
         lines = server.request("/api/v1/streams/pools/events?limit=3&format=ndjson")[2].decode().splitlines()
         self.assertEqual([json.loads(line)["seq"] for line in lines], [23, 24, 25])
-        for query in ("limit=0", "limit=10001", "after=x", "from=yesterday", "after=1&before=2", "format=xml"):
+        for query in ("limit=0", "limit=10001", "after=x", f"after={2**64 - 1}", f"after={2**63}", f"before={2**64}", "from=yesterday", "after=1&before=2", "format=xml"):
             status, _, body = server.request("/api/v1/streams/pools/events?" + query)
             self.assertEqual((status, json.loads(body)["error"]["code"]), (400, "bad_request"), query)
         status, _, body = server.request("/api/v1/streams/none/events")
@@ -630,6 +630,7 @@ class Http(Case):
         self.assertEqual((seen, last), ([10, 11], f"{epoch}:5"))
         self.assertEqual((await events(1, last))[0], [12])
         self.assertEqual(server.request("/events?stream=pools", headers={"Last-Event-ID": "x"})[0], 400)
+        self.assertEqual(server.request("/events?stream=pools", headers={"Last-Event-ID": f"7:{2**64 - 1}"})[0], 400)  # what comes behind it is not number 0
         self.assertEqual(server.request("/events")[0], 400)
 
     async def test_series_and_window_results(self):

@@ -563,7 +563,7 @@ void Api::server_sent_events(net::HttpExchange& exchange, const IdentityPtr& who
         const auto colon = position.find(':');
         const char* end = position.data() + position.size();
         if (colon == std::string::npos || std::from_chars(position.data(), position.data() + colon, at.epoch.value, 16).ptr != position.data() + colon ||
-            std::from_chars(position.data() + colon + 1, end, at.seq.value).ptr != end)
+            std::from_chars(position.data() + colon + 1, end, at.seq.value).ptr != end || at.seq.value >> 63)
             return refuse(exchange, GatewayError::bad_since, "<epoch>:<seq>, as in the `id` of an event");
         since.at = Since::Positions{{*name, at}};
     }

@@ -121,7 +121,8 @@ Result<EventPage> read_event_page(const net::HttpRequest& request, StreamName st
         const auto text = request.query_parameter(name);
         if (!text) continue;
         const auto n = read_number(*text);
-        if (!n) return Error{"bad_request", std::string("`") + name + "` is a seq: a whole number"};
+        // There is a number behind each seq.
+        if (!n || *n >> 63) return Error{"bad_request", std::string("`") + name + "` is a seq: a whole number below 2^63"};
         *seq = Seq{*n};
     }
     for (const auto& [name, time] : {std::pair("from", &page.from), std::pair("to", &page.to)}) {
