@@ -282,6 +282,9 @@ TEST_CASE("config: rules between options name both paths, with the value and pla
     CHECK(contains(mistakes("[gateway]\nmax_message_size = \"2MiB\"\nsession_queue_bytes = \"1MiB\""), "weir.toml:3: gateway.session_queue_bytes is \"1MiB\"; allowed: at least gateway.max_message_size; gateway.max_message_size is \"2MiB\" (weir.toml:2)"));
     const auto large = good("[gateway]\nmax_message_size = \"32MiB\"").options.gateway;
     CHECK((large.session_queue_bytes == large.max_message_size && large.ring_bytes == large.max_message_size));
+    // A frame's place in its ring has 32 bits.
+    CHECK(good("[gateway]\nring_bytes = \"4GiB\"").options.gateway.ring_bytes == 1ull << 32);
+    CHECK(contains(mistakes("[gateway]\nring_bytes = \"5GiB\""), "allowed: 64KiB to 4GiB"));
     for (const char* taken : {"/", "/stream", "/feed/x", "/ws"})
         CHECK(contains(mistakes("[gateway]\necho_path = \"" + std::string(taken) + "\""), "allowed: a path that speaks no dialect"));
     CHECK(contains(mistakes("\n[feeds.pools]\n"), "weir.toml:2: feeds.pools has no source"));

@@ -353,7 +353,7 @@ std::vector<Option> gateway_rows() {
         option("gateway.compression", &GatewayOptions::compression).env(from_004("COMPRESSION")).help("permessage-deflate, if the client offers it."),
         option("gateway.session_queue_bytes", &GatewayOptions::session_queue_bytes).bytes().range(1024, 1ll << 30).changes(When::reload)
             .help("Pending for one session; at the bound its subscription's policy acts. Not set: at least max_message_size."),
-        option("gateway.ring_bytes", &GatewayOptions::ring_bytes).bytes().range(64 * 1024, 1ll << 34).help("Encoded frames kept for one audience. Not set: at least max_message_size."),
+        option("gateway.ring_bytes", &GatewayOptions::ring_bytes).bytes().range(64 * 1024, 1ll << 32).help("Encoded frames kept for one audience. Not set: at least max_message_size."),
         option("gateway.subscriptions_per_session", &GatewayOptions::subscriptions_per_session).range(1, 1'000'000).changes(When::reload)
             .help("One more is refused with an error."),
         option("gateway.filter_bytes_per_session", &GatewayOptions::filter_bytes_per_session).bytes().range(1024, 1ll << 34).changes(When::reload)

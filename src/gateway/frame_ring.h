@@ -7,6 +7,8 @@
 #include <string_view>
 #include <vector>
 
+#include "base/assert.h"
+
 namespace weir {
 
 /// The encoded frames of one audience, oldest to newest, numbered from 0: each is encoded once, and every session of the audience
@@ -18,7 +20,8 @@ namespace weir {
 /// Thread: the reactor's. Cost: one copy a frame; 32 bytes a frame beside its bytes.
 class FrameRing {
 public:
-    explicit FrameRing(std::size_t bytes_max) : bytes_max_(bytes_max) {}
+    /// `bytes_max`: at most 4 GiB, since a frame's place has 32 bits.
+    explicit FrameRing(std::size_t bytes_max) : bytes_max_(bytes_max) { WEIR_ASSERT(bytes_max <= std::size_t(1) << 32); }
 
     /// Number of the oldest frame that is there, and of the next to come.
     std::uint64_t begin() const { return begin_; }
