@@ -42,12 +42,24 @@ void compress(HttpAnswer& answer) {
 }
 
 bool takes_gzip(const net::HttpRequest& request) {
-    const auto accept = request.header("Accept-Encoding");
-    if (!accept) return false;
-    const auto at = accept->find("gzip");
-    if (at == std::string_view::npos) return false;
-    const std::string_view rest = accept->substr(at + 4, 6);
-    return !rest.starts_with(";q=0") || rest.starts_with(";q=0.");
+    // RFC 9110, 12.5.3: a list of codings, each perhaps with a weight; a weight of 0 says not to.
+    const std::string list = request.header_list("Accept-Encoding");
+    const auto next = [](std::string_view& rest, char separator) {
+        const auto end = std::min(rest.find(separator), rest.size());
+        std::string_view part = rest.substr(0, end);
+        rest.remove_prefix(std::min(end + 1, rest.size()));
+        while (part.starts_with(' ') || part.starts_with('\t')) part.remove_prefix(1);
+        while (part.ends_with(' ') || part.ends_with('\t')) part.remove_suffix(1);
+        return part;
+    };
+    for (std::string_view rest = list; !rest.empty();) {
+        std::string_view one = next(rest, ',');
+        const std::string_view coding = next(one, ';'), weight = next(one, ';');
+        if (!net::equals_ignoring_case(coding, "gzip") && !net::equals_ignoring_case(coding, "x-gzip")) continue;
+        const bool is_weight = weight.starts_with("q=") || weight.starts_with("Q=");
+        return !is_weight || weight.find_first_of("123456789") != std::string_view::npos;
+    }
+    return false;
 }
 
 }  // namespace weir
