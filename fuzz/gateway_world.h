@@ -12,6 +12,7 @@
 #include "event/json.h"
 #include "fuzz.h"
 #include "gateway/auth/authenticator.h"
+#include "gateway/auth/door.h"
 #include "gateway/dialects/dialects.h"
 #include "gateway/groups.h"
 #include "gateway/group_home.h"
@@ -37,7 +38,7 @@ public:
         : clock(Timestamp::from_seconds(1'770'000'000)), reactor(clock), log({std::begin(streams), std::end(streams)}, clock.now()), options_(make_options()), directory_(table(), {}, {}), pool_(1, 64),
           resume_(*net::SigningKey::from_secret("0123456789abcdef0123456789abcdef")), authenticator_(std::move(*Authenticator::make(options_, clock))), groups_(std::move(*Groups::open(log, options_))),
           hub({reactor, log, clock, pool_, directory_, options_, sessions_, resume_, *authenticator_, *groups_}, 1), dialects_{make_analytics_dialect(hub), make_spc_dialect(hub), make_broadcast_dialect(hub, "events", {})},
-          server_(reactor, server_options(), *this) {}
+          doors_(hub, *authenticator_, [this](net::Connection& connection, const Doors::Visitor&, const IdentityPtr& who) { admit(connection, who); }), server_(reactor, server_options(), *this) {}
     ~GatewayWorld() {
         hang_up();
         server_.end_all();
@@ -47,14 +48,31 @@ public:
 
     /// A client that has shown this token and is in its session.
     Session& connect(DialectKind kind, std::string_view token, bool cbor) {
+        identity_ = nullptr;
+        authenticator_->check(token, reactor, [this](const Authenticator::Answer& answer) { identity_ = answer.identity; });
+        FUZZ_CHECK(identity_ != nullptr);
+        call(kind, cbor);
+        FUZZ_CHECK(session_ && !head_);
+        return *session_;
+    }
+    /// A client that has shown none, or (`wrong`) one that is none, and stands at the door; gives what it is told.
+    std::vector<Json> knock(DialectKind kind, bool cbor, bool wrong) {
+        identity_ = nullptr;
+        wrong_ = wrong;
+        call(kind, cbor);
+        return std::exchange(heard_, {});
+    }
+    bool at_door() const { return doors_.size() > 0; }
+    Session* session() const { return session_; }  ///< once it has been let in
+    std::size_t places() const { return sessions_.load(); }  ///< that it takes
+
+private:
+    void call(DialectKind kind, bool cbor) {
         hang_up();
         int ends[2];
         FUZZ_CHECK(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) == 0);
         kind_ = kind;
         cbor_ = cbor;
-        identity_ = nullptr;
-        authenticator_->check(token, reactor, [this](const Authenticator::Answer& answer) { identity_ = answer.identity; });
-        FUZZ_CHECK(identity_ != nullptr);
         FUZZ_CHECK(server_.adopt(ends[0], {}) != nullptr);
         fd_ = ends[1];
         decoder_ = net::WebSocketDecoder(net::Role::client);
@@ -63,9 +81,10 @@ public:
         write("GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n");
         head_ = true;
         settle();
-        FUZZ_CHECK(session_ && !head_);
-        return *session_;
+        FUZZ_CHECK(!head_);
     }
+
+public:
     bool connected() const { return fd_ >= 0 && !closed && session_; }
     void hang_up() {
         if (fd_ < 0) return;
@@ -104,6 +123,8 @@ public:
     std::uint64_t appended() const { return appended_; }  ///< number in the id of the last event
     std::vector<Json> wait(Duration time) {
         clock.advance(time);
+        reactor.turn(Duration(0));
+        doors_.sweep();
         settle();
         return std::exchange(heard_, {});
     }
@@ -168,10 +189,22 @@ private:
 
     void on_request(net::HttpExchange& exchange) override {
         FUZZ_CHECK(exchange.upgrade() == net::UpgradeCheck::good);
+        if (!identity_) {
+            net::ConnectionHandler& door = doors_.open({.dialect = kind_, .cbor = cbor_, .path = "/", .peer = "192.0.2.1"});
+            return doors_.wait(exchange.accept_websocket({.handler = door, .subprotocol = {}}), door, wrong_);
+        }
         Session& session = hub.open(*dialects_[static_cast<std::size_t>(kind_)], identity_);
         net::Connection& connection = exchange.accept_websocket({.handler = session, .subprotocol = {}});
         session_ = &session;
         session.start(connection, cbor_ ? Session::Encoding::cbor : Session::Encoding::json);
+    }
+
+    void admit(net::Connection& connection, const IdentityPtr& who) {
+        Session& session = hub.open(*dialects_[static_cast<std::size_t>(kind_)], who);
+        connection.set_handler(session);
+        session_ = &session;
+        session.start(connection, cbor_ ? Session::Encoding::cbor : Session::Encoding::json);
+        session.dialect().authenticated(session, true);
     }
 
     void write(std::string_view bytes) {
@@ -229,9 +262,10 @@ private:
     }
 
     std::unique_ptr<Dialect> dialects_[3];
+    Doors doors_;
     net::HttpServer server_;
     DialectKind kind_ = DialectKind::analytics;
-    bool cbor_ = false, head_ = false;
+    bool cbor_ = false, head_ = false, wrong_ = false;
     IdentityPtr identity_;
     Session* session_ = nullptr;
     int fd_ = -1;
