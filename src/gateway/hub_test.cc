@@ -114,6 +114,7 @@ struct Client {
                 if (event.kind == net::WebSocketDecoder::Kind::close) closed = event.code;
                 if (event.kind != net::WebSocketDecoder::Kind::text) continue;
                 last = event.data;
+                longest = std::max(longest, last.size());
                 if (last.find("\"type\":\"data\"") != std::string::npos) ++events;
             }
         }
@@ -122,7 +123,7 @@ struct Client {
     bool head = true;
     net::WebSocketDecoder decoder{net::Role::client};
     std::optional<net::CloseCode> closed;
-    std::size_t events = 0;
+    std::size_t events = 0, longest = 0;
     std::string last;
 };
 
@@ -220,4 +221,40 @@ TEST_CASE("spc: what a message names twice is named once, and what is not held c
     CHECK(world.hub.counts().subscriptions == 2);
     CHECK(world.ask(*client, R"({"type":"unsubscribe","characteristic_ids":[1,3]})") == R"({"type":"unsubscribed","characteristic_ids":[1,3]})");
     CHECK(world.hub.counts().subscriptions == 0);
+}
+
+TEST_CASE("hub: no batch is longer than a message may be, also where one event nearly fills it") {
+    GatewayOptions options;
+    options.max_message_size = 4096;
+    World world(options);
+    const auto client = world.connect();
+    CHECK(world.ask(*client, R"({"type":"subscribe","data":{"type":"events","delivery":{"batch_ms":1}}})").find("subscribed") != std::string::npos);
+    std::size_t batches = 0;
+    for (std::size_t bytes = 3400; bytes < 4096; ++bytes) {
+        world.log.append(1, bytes);
+        client->last.clear();
+        while (client->last.empty()) {
+            world.reactor.turn();
+            client->hear();
+        }
+        batches += client->last.find("\"type\":\"batch\"") != std::string::npos;
+    }
+    CHECK(batches > 0);
+    CHECK(client->longest <= 4096);
+
+    // An id that is longer as it is written.
+    std::string id;
+    for (int i = 0; i < 128; ++i) id += "\\u0001";
+    const auto other = world.connect();
+    CHECK(world.ask(*other, R"({"type":"subscribe","data":{"type":"events","delivery":{"batch_ms":1}},"subscription_id":")" + id + "\"}").find("subscribed") != std::string::npos);
+    other->longest = 0;
+    for (std::size_t bytes = 1; bytes < 200; ++bytes) {
+        world.log.append(5, bytes);
+        for (int turns = 0; turns < 10; ++turns) {
+            world.reactor.turn();
+            other->hear();
+        }
+    }
+    CHECK(other->longest > 3000);
+    CHECK(other->longest <= 4096);
 }

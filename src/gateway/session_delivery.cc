@@ -251,13 +251,15 @@ bool Session::write_governed(Governor& governor) {
     std::vector<Planned> planned;
     std::vector<iovec> pieces;
     std::string batch;
+    // What stands around the events of a batch; a frame's header and the count of an empty one are smaller than those of a full one.
+    const std::size_t envelope = policy.batch > Duration(0) ? Hub::batch_frame(*governor.subscription, {}, 0, cbor_).size() + 16 : 0;
     for (;;) {
         planned.clear();
         pieces.clear();
         batch.clear();
         std::uint64_t left = allowed;
         std::size_t batch_bytes = 0;
-        std::vector<std::string_view> frames;
+        std::string_view alone;
         while (left > 0 && (policy.batch > Duration(0) || planned.size() < kPieces)) {
             Source* chosen = nullptr;
             std::uint64_t oldest = ~std::uint64_t(0);
@@ -274,8 +276,9 @@ bool Session::write_governed(Governor& governor) {
             if (!chosen) break;
             if (policy.batch > Duration(0)) {
                 const std::string_view payload = payload_of(bytes, hub_.inflater(), message_max);
-                // Commas and the envelope: no message is larger than max_message_size, batches are split (spec.md 5).
-                if (batch_bytes > 0 && batch_bytes + payload.size() + 256 > message_max) break;
+                // No message is larger than max_message_size, batches are split (spec.md 5).
+                if (batch_bytes > 0 && batch_bytes + 1 + payload.size() + envelope > message_max) break;
+                alone = bytes;
                 if (batch_bytes > 0 && !cbor_) batch += ',';
                 batch += payload;
                 batch_bytes = batch.size();
@@ -293,9 +296,12 @@ bool Session::write_governed(Governor& governor) {
         }
         std::size_t offered = 0, taken;
         if (policy.batch > Duration(0)) {
-            const std::string frame = Hub::batch_frame(*governor.subscription, batch, planned.size(), cbor_);
-            offered = frame.size();
-            taken = connection_->try_write(frame);
+            // One event that leaves no room for anything around it goes as it is.
+            const bool whole = planned.size() == 1 && batch_bytes + envelope > message_max;
+            const std::string frame = whole ? std::string() : Hub::batch_frame(*governor.subscription, batch, planned.size(), cbor_);
+            const std::string_view sent = whole ? alone : frame;
+            offered = sent.size();
+            taken = connection_->try_write(sent);
             if (taken == offered)
                 for (const Planned& one : planned) pass(sources[one.source], one.frame);
         } else {
