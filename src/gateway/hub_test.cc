@@ -115,6 +115,7 @@ struct Client {
                 if (event.kind != net::WebSocketDecoder::Kind::text) continue;
                 last = event.data;
                 longest = std::max(longest, last.size());
+                if (heard) heard(last);
                 if (last.find("\"type\":\"data\"") != std::string::npos) ++events;
             }
         }
@@ -125,6 +126,7 @@ struct Client {
     std::optional<net::CloseCode> closed;
     std::size_t events = 0, longest = 0;
     std::string last;
+    std::function<void(const std::string&)> heard;
 };
 
 struct World final : net::HttpHandler {
@@ -257,4 +259,27 @@ TEST_CASE("hub: no batch is longer than a message may be, also where one event n
     }
     CHECK(other->longest > 3000);
     CHECK(other->longest <= 4096);
+}
+
+TEST_CASE("hub: a session with many subscriptions to the same events gets each event once for each of them, event by event") {
+    GatewayOptions options;
+    options.enable_rate_limiting = false;
+    World world(options);
+    const auto client = world.connect();
+    const std::size_t subscriptions = 200;
+    for (std::size_t i = 0; i < subscriptions; ++i)
+        CHECK(world.ask(*client, R"({"type":"subscribe","data":{"type":"events"},"subscription_id":"own )" + std::to_string(i) + "\"}").find("subscribed") != std::string::npos);
+    std::vector<std::pair<std::string, std::int64_t>> got, wanted;
+    client->heard = [&](const std::string& text) {
+        const auto json = Json::parse(text);
+        got.emplace_back(json->find_string("subscription_id").value_or(""), json->find("metadata")->find("seq")->as_integer().value_or(0));
+    };
+    for (std::int64_t seq = 1; seq <= 60; ++seq)
+        for (std::size_t i = 0; i < subscriptions; ++i) wanted.emplace_back("own " + std::to_string(i), seq);
+    world.log.append(60, 50);
+    for (int turns = 0; turns < 1000 && got.size() < wanted.size(); ++turns) {
+        world.reactor.turn();
+        client->hear();
+    }
+    CHECK(got == wanted);
 }

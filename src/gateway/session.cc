@@ -247,31 +247,44 @@ bool Session::write_live() {
             cursors[i] = place.cursor;
         }
         while (piece_count < kPieces && bytes < kPassBytes) {
-            // The place whose next frame is the oldest, and up to which order it stays so.
+            // The place whose next frame is the oldest, up to which order it stays so, and how many others have a frame of the same event.
             constexpr std::uint64_t none = ~std::uint64_t(0);
             std::uint64_t oldest = none, second = none;
-            std::uint32_t chosen = 0;
-            for (std::uint32_t i = 0; i < places_.size(); ++i) {
+            std::uint32_t chosen = 0, others = 0;
+            const auto next_order = [&](std::uint32_t i) {
                 const FrameRing& ring = places_[i].audience->ring;
-                if (places_[i].catching_up || places_[i].governed || cursors[i] == ring.end()) continue;
-                const std::uint64_t order = ring.order(cursors[i]);
+                return places_[i].catching_up || places_[i].governed || cursors[i] == ring.end() ? none : ring.order(cursors[i]);
+            };
+            for (std::uint32_t i = 0; i < places_.size(); ++i) {
+                const std::uint64_t order = next_order(i);
+                if (order == none) continue;
                 if (order < oldest) {
                     second = oldest;
                     oldest = order;
                     chosen = i;
+                    others = 0;
                 } else {
                     second = std::min(second, order);
+                    others += order == oldest;
                 }
             }
             if (oldest == none) break;
+            const auto add = [&](std::uint32_t i, std::uint64_t to) {
+                std::uint64_t covered;
+                const std::size_t n = places_[i].audience->ring.gather(cursors[i], to, std::span(pieces + piece_count, kPieces - piece_count), covered);
+                for (std::size_t piece = 0; piece < n; ++piece) bytes += pieces[piece_count + piece].iov_len;
+                piece_count += n;
+                cursors[i] = covered;
+                runs[run_count++] = {i, covered};
+            };
             const FrameRing& ring = places_[chosen].audience->ring;
-            std::uint64_t to = second == none ? ring.end() : std::max(ring.find_order(cursors[chosen], second), cursors[chosen] + 1);
-            std::uint64_t covered;
-            const std::size_t n = ring.gather(cursors[chosen], to, std::span(pieces + piece_count, kPieces - piece_count), covered);
-            for (std::size_t i = 0; i < n; ++i) bytes += pieces[piece_count + i].iov_len;
-            piece_count += n;
-            cursors[chosen] = covered;
-            runs[run_count++] = {chosen, covered};
+            add(chosen, second == none ? ring.end() : std::max(ring.find_order(cursors[chosen], second), cursors[chosen] + 1));
+            // In one go: to look through all of them for each would cost the square of how many want the event.
+            for (std::uint32_t i = chosen + 1; others > 0 && i < places_.size() && piece_count < kPieces && bytes < kPassBytes; ++i) {
+                if (next_order(i) != oldest) continue;
+                add(i, cursors[i] + 1);
+                --others;
+            }
         }
         if (piece_count == 0) return true;
         std::size_t taken = connection_->try_write(std::span<const iovec>(pieces, piece_count));
