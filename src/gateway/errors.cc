@@ -23,7 +23,7 @@ constexpr std::array<GatewayErrorRow, static_cast<std::size_t>(E::count)> rows{{
     {E::host_not_allowed, "host_not_allowed", "Host not allowed", Retry::no, 1008, 421, "Without authentication the Host header must be loopback, an IP address or in `gateway.hosts`."},
     {E::at_capacity, "at_capacity", "Server at capacity", Retry::later, 1013, 503, "`gateway.max_connections` are open."},
     {E::address_at_capacity, "address_at_capacity", "Too many connections from this address", Retry::later, 1013, 429, "`gateway.connections_per_address` are open from this client's address."},
-    {E::slow_reader, "slow_reader", "Slow reader", Retry::later, 1013, 0, "More than `gateway.session_queue_bytes` waited for this session, and no subscription's `delivery` says what else to do; or its group was at its bound, and it acknowledged nothing for `gateway.group_timeout`."},
+    {E::slow_reader, "slow_reader", "Slow reader", Retry::later, 1013, 0, "More than `gateway.session_queue_bytes` (64 KiB before authentication) waited for this session, and no subscription's `delivery` says what else to do; or its group was at its bound, and it acknowledged nothing for `gateway.group_timeout`."},
     {E::heartbeat_missed, "heartbeat_missed", "Heartbeat missed", Retry::later, 1008, 0, "On the spc path no data message came for `gateway.spc_timeout`."},
     {E::shutting_down, "shutting_down", "Server is shutting down", Retry::later, 1001, 503, "weir stops or restarts; connect again."},
     {E::unknown_subscription_type, "unknown_subscription_type", "Unknown subscription type", Retry::changed, 0, 0, "`data.type` is not one of events, metrics, alerts, predictions, aggregations, system_status."},

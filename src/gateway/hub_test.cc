@@ -7,6 +7,7 @@
 
 #include "event/json.h"
 #include "gateway/auth/authenticator.h"
+#include "gateway/auth/door.h"
 #include "gateway/dialects/dialects.h"
 #include "gateway/groups.h"
 #include "net/http_server.h"
@@ -137,7 +138,7 @@ struct World final : net::HttpHandler {
     explicit World(GatewayOptions o = {})
         : options(open(std::move(o))), reactor(clock), directory({{"events", {}}}, {}, {}), pool(1, 64), resume(*net::SigningKey::from_secret("0123456789abcdef0123456789abcdef")),
           authenticator(std::move(*Authenticator::make(options, clock))), groups(std::move(*Groups::open(log, options))),
-          hub({reactor, log, clock, pool, directory, options, sessions, resume, *authenticator, *groups}, 1), dialect(make_analytics_dialect(hub)), spc(make_spc_dialect(hub)) {
+          hub({reactor, log, clock, pool, directory, options, sessions, resume, *authenticator, *groups}, 1), dialect(make_analytics_dialect(hub)), spc(make_spc_dialect(hub)), doors(hub, *authenticator, [](net::Connection&, const Doors::Visitor&, const IdentityPtr&) { REQUIRE_MESSAGE(false, "nobody is let in"); }) {
         net::ServerOptions serving;
         serving.deflate.enabled = false;
         serving.ping_interval = Duration(0);
@@ -151,13 +152,19 @@ struct World final : net::HttpHandler {
         pool.stop();
     }
     void on_request(net::HttpExchange& exchange) override {
+        if (exchange.request().path == "/door") {
+            net::ConnectionHandler& door = doors.open({.dialect = DialectKind::analytics, .cbor = false, .path = "/", .peer = "192.0.2.1"});
+            return doors.wait(exchange.accept_websocket({.handler = door}), door, false);
+        }
         Session& session = hub.open(exchange.request().path == "/ws" ? *spc : *dialect, authenticator->anyone());
         session.start(exchange.accept_websocket({.handler = session}));
     }
-    std::unique_ptr<Client> connect(std::string_view path = "/") {
+    std::unique_ptr<Client> connect(std::string_view path = "/", int buffer = 0) {
         int ends[2];
         REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) == 0);
-        REQUIRE(server->adopt(ends[0], {}));
+        if (buffer) ::setsockopt(ends[0], SOL_SOCKET, SO_SNDBUF, &buffer, sizeof buffer);
+        last_connected = server->adopt(ends[0], {});
+        REQUIRE(last_connected);
         auto client = std::make_unique<Client>(ends[1]);
         client->put("GET " + std::string(path) + " HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n");
         return client;
@@ -181,7 +188,9 @@ struct World final : net::HttpHandler {
     std::atomic<std::size_t> sessions{0};
     Hub hub;
     std::unique_ptr<Dialect> dialect, spc;
+    Doors doors;
     std::unique_ptr<net::HttpServer> server;
+    net::Connection* last_connected = nullptr;
 };
 
 }  // namespace
@@ -282,4 +291,29 @@ TEST_CASE("hub: a session with many subscriptions to the same events gets each e
         client->hear();
     }
     CHECK(got == wanted);
+}
+
+TEST_CASE("door: little is kept for a stranger who reads nothing, whatever he asks") {
+    for (const net::Opcode opcode : {net::Opcode::ping, net::Opcode::text}) {
+        CAPTURE(static_cast<int>(opcode));
+        World world;
+        const auto stranger = world.connect("/door", 4096);
+        world.reactor.turn();
+        stranger->hear();
+        std::string frames;
+        for (int i = 0; i < 400; ++i) net::append_masked_frame(frames, opcode, opcode == net::Opcode::ping ? std::string(100, 'p') : R"({"type":"ping"})", 0x5a3c0f96);
+        const auto there = world.last_connected->ref();
+        std::size_t most = 0;
+        for (int i = 0; i < 100 && there.get() && !there.get()->closing(); ++i) {
+            (void)!::send(stranger->fd, frames.data(), frames.size(), MSG_NOSIGNAL);
+            world.reactor.turn();
+            if (i == 0) CHECK(!there.get()->closing());
+            if (there.get()) most = std::max(most, there.get()->pending_bytes());
+        }
+        CHECK(most > 0);
+        CHECK(most <= Doors::kept_bytes_max + 200);  // and a close frame
+        // Who asks in so many words is told why it ends.
+        CHECK(world.doors.size() == (opcode == net::Opcode::text ? 0 : 1));
+        CHECK(world.hub.counts().errors["slow_reader"] == (opcode == net::Opcode::text ? 1 : 0));
+    }
 }

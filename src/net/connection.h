@@ -42,6 +42,8 @@ public:
     virtual void on_pong(Connection& connection, std::string_view payload) { (void)connection, (void)payload; }
     /// Where its messages may be less long than ServerOptions::websocket says; asked before each.
     virtual std::size_t message_bytes_max() const { return ~std::size_t(0); }
+    /// Where less may be kept for a peer that does not read than ServerOptions::send_buffer_bytes_max says, pongs included.
+    virtual std::size_t kept_bytes_max() const { return ~std::size_t(0); }
     /// Always called exactly once, and always the last call; the handler may destroy itself in it.
     /// `connection` is dead: only ref() of it means anything. Called at the end of a turn, never from within a call of the owner's.
     virtual void on_closed(Connection& connection, const Closed& closed) = 0;

@@ -81,8 +81,8 @@ std::size_t Connection::pending_bytes() const noexcept {
 }
 
 bool Connection::room_for(std::size_t bytes) const noexcept {
-    const std::size_t waiting = pending_bytes();
-    return waiting == 0 || waiting + bytes <= server_->options_.send_buffer_bytes_max;
+    const std::size_t waiting = pending_bytes(), most = server_->options_.send_buffer_bytes_max;
+    return waiting == 0 || waiting + bytes <= (handler_ ? std::min(most, handler_->kept_bytes_max()) : most);
 }
 
 void Connection::append_waiting(std::string_view bytes) {

@@ -49,6 +49,7 @@ public:
         doors_.refuse(*this, GatewayError::auth_required);
     }
     std::size_t message_bytes_max() const override { return Doors::message_bytes_max; }
+    std::size_t kept_bytes_max() const override { return Doors::kept_bytes_max; }
     void on_closed(net::Connection&, const net::Closed&) override {
         doors_.hub_.left_door();
         const std::uint64_t own = number;
@@ -56,12 +57,9 @@ public:
     }
 
     void say(std::string_view json) {
-        if (!visitor.cbor) {
-            connection->send(net::MessageKind::text, json);
-            return;
-        }
         std::string binary;
-        if (append_cbor_of(binary, json)) connection->send(net::MessageKind::binary, binary);
+        const bool sent = !visitor.cbor ? connection->send(net::MessageKind::text, json) : !append_cbor_of(binary, json) || connection->send(net::MessageKind::binary, binary);
+        if (!sent) doors_.close(*this, GatewayError::slow_reader);
     }
 
     const Visitor visitor;

@@ -24,7 +24,7 @@ std::string token_of(const Json& message);
 /// the log is within its reach.
 ///
 /// Answers `ping`, takes `auth`; everything else is refused with `auth_required`. Behind an `auth` nothing is read until its result is there, so later messages find
-/// a session. A message longer than `message_bytes_max` ends it with 1009. After `auth_failed` the socket stays, for another try, until gateway.auth_timeout: then 1008; so does the tenth refusal. In the broadcast
+/// a session. A message longer than `message_bytes_max` ends it with 1009, and more than `kept_bytes_max` of answers that are not read with 1013. After `auth_failed` the socket stays, for another try, until gateway.auth_timeout: then 1008; so does the tenth refusal. In the broadcast
 /// dialect nothing is ever said, so the first wrong token ends it.
 /// Thread: the reactor's.
 class Doors {
@@ -40,6 +40,7 @@ public:
     static constexpr std::uint32_t refusals_max = 10;
     /// Room for the longest token and what is around it: strangers may not make weir keep messages as long as sessions may.
     static constexpr std::size_t message_bytes_max = 24 * 1024;
+    static constexpr std::size_t kept_bytes_max = 64 * 1024;  ///< of answers that a stranger does not read: those to all that one read brings have room
 
     Doors(Hub& hub, Authenticator& authenticator, Admit admit);
     ~Doors();
