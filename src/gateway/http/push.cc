@@ -73,13 +73,22 @@ private:
     bool has_time_ = false;
 };
 
+struct Piece {
+    std::size_t events;
+    Result<Committed> committed;
+};
 /// The answers of all pieces, put together by whichever comes last.
 struct Gathering {
-    std::vector<Result<Committed>> pieces;
+    std::vector<Piece> pieces;
     std::size_t waiting;
 };
+Gathering gathering_of(const std::vector<Commit>& commits, const Error& unanswered) {
+    Gathering gathering{{}, commits.size()};
+    for (const Commit& commit : commits) gathering.pieces.push_back({commit.appends[0].events.size(), unanswered});
+    return gathering;
+}
 
-PushAnswer answer_of(const PushedEvents& pushed, const std::vector<Result<Committed>>& pieces) {
+PushAnswer answer_of(const PushedEvents& pushed, const std::vector<Piece>& pieces) {
     struct Outcome {
         std::optional<Seq> seq;
         bool duplicate = false;
@@ -87,13 +96,18 @@ PushAnswer answer_of(const PushedEvents& pushed, const std::vector<Result<Commit
     std::vector<Outcome> outcomes(pushed.count);
     std::uint64_t accepted = 0, duplicates = 0;
     std::size_t at = 0;
-    std::string failure;
-    for (const auto& piece : pieces) {
-        if (!piece.ok()) {
-            failure = piece.error().message;
-            break;
+    struct Failed {
+        std::size_t from, to;  ///< of pushed.indexes
+        std::string why;
+    };
+    std::vector<Failed> failed;
+    for (const auto& [events, committed] : pieces) {
+        if (!committed.ok()) {
+            failed.push_back({at, at + events, committed.error().message});
+            at += events;
+            continue;  // each is a commit of its own: what lies behind may be in the log all the same
         }
-        const Appended& appended = piece->appended[0];
+        const Appended& appended = committed->appended[0];
         // New events have the highest seqs, one each; the others were there already, or earlier in the same piece.
         std::vector<Seq> distinct = appended.seqs;
         std::sort(distinct.begin(), distinct.end());
@@ -109,15 +123,15 @@ PushAnswer answer_of(const PushedEvents& pushed, const std::vector<Result<Commit
             ++(outcome.duplicate ? duplicates : accepted);
         }
     }
-    if (!failure.empty() && at == 0) return {GatewayError::log_unavailable, failure, {}, true};
+    if (!failed.empty() && failed.size() == pieces.size()) return {GatewayError::log_unavailable, failed[0].why, {}, true};
     PushAnswer answer;
     JsonWriter json(answer.body);
     json.object().member("accepted", accepted).member("duplicates", duplicates).name("rejected").array();
     for (const auto& rejected : pushed.rejected)
         json.object().member("index", rejected.index).member("code", row(rejected.error).code).member("message", rejected.detail).end();
-    if (!failure.empty())
-        for (; at < pushed.indexes.size(); ++at)
-            json.object().member("index", pushed.indexes[at]).member("code", row(GatewayError::log_unavailable).code).member("message", failure).end();
+    for (const auto& [from, to, why] : failed)
+        for (std::size_t i = from; i < to; ++i)
+            json.object().member("index", pushed.indexes[i]).member("code", row(GatewayError::log_unavailable).code).member("message", why).end();
     json.end().name("events").array();
     for (const auto& outcome : outcomes) {
         if (outcome.seq) json.object().member("seq", outcome.seq->value).member("duplicate", outcome.duplicate).end();
@@ -208,13 +222,10 @@ bool push_now(Log& log, const StreamName& stream, std::shared_ptr<PushedEvents> 
     if (pushed->events.empty()) return done(answer_of(*pushed, {})), true;
     std::vector<Commit> commits = commits_of(stream, *pushed);
     auto gathering = std::make_shared<Guarded<Gathering>>();
-    gathering->with([&](Gathering& g) {
-        g.waiting = commits.size();
-        g.pieces.assign(commits.size(), Result<Committed>(Error{"busy", "the log's writer has no room"}));
-    });
+    gathering->with([&](Gathering& g) { g = gathering_of(commits, Error{"busy", "the log's writer has no room"}); });
     const auto answered = [gathering, pushed, done](std::size_t i, std::optional<Result<Committed>> result) {
         const bool last = gathering->with([&](Gathering& g) {
-            if (result) g.pieces[i] = *std::move(result);
+            if (result) g.pieces[i].committed = *std::move(result);
             return --g.waiting == 0;
         });
         if (last) done(gathering->with([&](Gathering& g) { return answer_of(*pushed, g.pieces); }));
@@ -231,14 +242,11 @@ void push(Log& log, const StreamName& stream, std::shared_ptr<PushedEvents> push
     if (pushed->events.empty()) return done(http_answer(answer_of(*pushed, {})));
     std::vector<Commit> commits = commits_of(stream, *pushed);
     auto gathering = std::make_shared<Guarded<Gathering>>();
-    gathering->with([&](Gathering& g) {
-        g.waiting = commits.size();
-        g.pieces.assign(commits.size(), Result<Committed>(Error{"closed", "the log did not answer"}));
-    });
+    gathering->with([&](Gathering& g) { g = gathering_of(commits, Error{"closed", "the log did not answer"}); });
     for (std::size_t i = 0; i < commits.size(); ++i) {
         auto answered = [gathering, pushed, done, i](Result<Committed> result) {
             const bool last = gathering->with([&](Gathering& g) {
-                g.pieces[i] = std::move(result);
+                g.pieces[i].committed = std::move(result);
                 return --g.waiting == 0;
             });
             if (last) done(http_answer(gathering->with([&](Gathering& g) { return answer_of(*pushed, g.pieces); })));
