@@ -13,14 +13,6 @@
 namespace weir::fuzz {
 namespace {
 
-/// What happened before must not decide about an input: a new world now and then, and what an input finds is what the last one had to leave.
-GatewayWorld& world() {
-    static std::unique_ptr<GatewayWorld> one;
-    static int inputs = 0;
-    if (inputs++ % 500 == 0) one = nullptr, one = std::make_unique<GatewayWorld>();
-    return *one;
-}
-
 // First byte: bits 0 and 1 the token, bit 2 CBOR. Then a line each: `+<stream> <type> <key> <data>` is an event (stream: a digit), `~<n>` waits for n tenths of a second, anything else
 // is a message of the client's.
 struct Script {
@@ -402,21 +394,21 @@ private:
 
 void analytics(std::string_view bytes) {
     const Script script(bytes);
-    AnalyticsClient client(world(), script);
+    AnalyticsClient client(GatewayWorld::of_target(), script);
     for (const auto& step : script.steps) client.play(step);
     client.finish();
 }
 
 void spc(std::string_view bytes) {
     const Script script(bytes);
-    SpcClient client(world(), script);
+    SpcClient client(GatewayWorld::of_target(), script);
     for (const auto& step : script.steps) client.play(step);
     client.finish();
 }
 
 void broadcast(std::string_view bytes) {
     const Script script(bytes, false);
-    GatewayWorld& w = world();
+    GatewayWorld& w = GatewayWorld::of_target();
     if (std::string_view(script.token) == GatewayWorld::blind_token) return;  // does not get as far as a session
     Session* session = &w.connect(DialectKind::broadcast, script.token, false);
     const auto greeting = w.wait(Duration(0));

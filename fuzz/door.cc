@@ -8,13 +8,6 @@
 namespace weir::fuzz {
 namespace {
 
-GatewayWorld& world() {
-    static std::unique_ptr<GatewayWorld> one;
-    static int inputs = 0;
-    if (inputs++ % 500 == 0) one = nullptr, one = std::make_unique<GatewayWorld>();
-    return *one;
-}
-
 std::string text_of(const Json& message, std::string_view member) { return std::string(message.find_string(member).value_or("")); }
 std::string code_of(const Json& message, DialectKind dialect) {
     const Json* data = dialect == DialectKind::analytics ? message.find("data") : &message;
@@ -45,7 +38,7 @@ void door(std::string_view bytes) {
     }
     const DialectKind dialect = choice & 1 ? DialectKind::spc : choice & 2 ? DialectKind::broadcast : DialectKind::analytics;
     const bool silent = dialect == DialectKind::broadcast, cbor = choice & 4 && !silent, wrong = choice & 8;
-    GatewayWorld& w = world();
+    GatewayWorld& w = GatewayWorld::of_target();
     std::uint32_t refusals = 0;
     std::vector<Json> said = w.knock(dialect, cbor, wrong);
     // What a message that is no token, or (`failed`) one that is wrong, has for an answer.

@@ -4,6 +4,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <memory>
 #include <optional>
 
 #include "base/clock.h"
@@ -33,6 +34,15 @@ public:
     static constexpr const char* every_token = "every-token";    ///< may do everything
     static constexpr const char* bounded_token = "bounded-token";  ///< sees a part of `events` and `spc`, may publish
     static constexpr const char* blind_token = "blind-token";    ///< sees no stream that there is
+
+    /// A target's own. What happened before must not decide about an input: a new one now and then, and what an input finds is what the last one
+    /// had to leave.
+    static GatewayWorld& of_target() {
+        static std::unique_ptr<GatewayWorld> one;
+        static int inputs = 0;
+        if (inputs++ % 500 == 0) one = nullptr, one = std::make_unique<GatewayWorld>();
+        return *one;
+    }
 
     GatewayWorld()
         : clock(Timestamp::from_seconds(1'770'000'000)), reactor(clock), log({std::begin(streams), std::end(streams)}, clock.now()), options_(make_options()), directory_(table(), {}, {}), pool_(1, 64),

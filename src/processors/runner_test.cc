@@ -202,6 +202,16 @@ struct House {
         CHECK(first_difference(bytes("pools.1min"), derived_afresh("1min", one_minute(), "/v")) == "");
         CHECK(first_difference(bytes("pools.10min"), derived_afresh("10min", ten_minutes(), "/statistics/avg")) == "");
     }
+    /// An event of its own commit: `<stream><n>`.
+    void append(const std::string& stream, int n) {
+        Commit commit;
+        commit.appends.push_back({stream, {}, {}});
+        const std::string id = stream + std::to_string(n);
+        EventView e;
+        e.id = id, e.type = "reading", e.source = "push", e.data = "{}", e.time = e.ingested = clock.now();
+        commit.appends.back().events.add(e);
+        REQUIRE(log->commit(std::move(commit)).ok());
+    }
 };
 
 std::string straight_run(int minutes) {
@@ -521,15 +531,7 @@ TEST_CASE("runner: where retention went past a snapshot, what is left of each st
     House house(streams, 0);
     house.options.snapshot_events = 1'000'000;
     house.options.snapshot_interval = 24h;
-    const auto append = [&](const std::string& stream, int n) {
-        Commit commit;
-        commit.appends.push_back({stream, {}, {}});
-        const std::string id = stream + std::to_string(n);
-        EventView e;
-        e.id = id, e.type = "reading", e.source = "push", e.data = "{}", e.time = e.ingested = house.clock.now();
-        commit.appends.back().events.add(e);
-        REQUIRE(house.log->commit(std::move(commit)).ok());
-    };
+    const auto append = [&](const std::string& stream, int n) { house.append(stream, n); };
     const auto noting = [&](std::string& shown) {
         auto runner = std::make_unique<Runner>(*house.log, house.clock, house.metrics, house.status, house.options);
         runner->add(std::make_unique<Noting>(shown));
@@ -669,15 +671,7 @@ TEST_CASE("runner: of streams that retention has cut at different places each is
     };
     const auto gaps = [&](const std::string& name) { return house.metrics.counter("weir_processor_gaps_total", "", {{"processor", name}}).value(); };
     running();  // from here on
-    const auto append = [&](const std::string& stream, int n) {
-        Commit commit;
-        commit.appends.push_back({stream, {}, {}});
-        const std::string id = stream + std::to_string(n);
-        EventView e;
-        e.id = id, e.type = "reading", e.source = "push", e.data = "{}", e.time = e.ingested = house.clock.now();
-        commit.appends.back().events.add(e);
-        REQUIRE(house.log->commit(std::move(commit)).ok());
-    };
+    const auto append = [&](const std::string& stream, int n) { house.append(stream, n); };
     for (int n = 1; n <= 9; ++n) append("a", n), append("c", n);
     REQUIRE(house.log->keep().ok());
     REQUIRE(house.log->info("a")->first == Seq{4});
