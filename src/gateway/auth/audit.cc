@@ -32,8 +32,9 @@ struct Flood {
 
 void audit(Audit level, const AuditLine& line) {
     // Each kind has its own: whoever makes lines of one kind without end (wrong tokens, subscriptions) must not hide the others.
-    static Guarded<std::map<std::string, Flood, std::less<>>> floods;
-    static const SystemClock clock;  // only for the bound on lines: nothing that can be seen in a test depends on it
+    // Never destroyed: what ends at the very end of the process has its line too.
+    static auto& floods = *new Guarded<std::map<std::string, Flood, std::less<>>>;
+    static const auto& clock = *new SystemClock;  // only for the bound on lines: nothing that can be seen in a test depends on it
     const std::int64_t second = clock.monotonic() / 1s;
     std::uint64_t held_back = 0;
     const bool write = floods.with([&](auto& kinds) {
