@@ -87,8 +87,6 @@ std::vector<Json> send(GatewayWorld& w, bool cbor, std::string_view text, Result
     return w.say(net::Opcode::binary, binary);
 }
 
-std::string text_of(const Json& message, std::string_view member) { return std::string(message.find_string(member).value_or("")); }
-
 // ---- analytics ----
 
 class AnalyticsClient {

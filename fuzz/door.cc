@@ -8,7 +8,6 @@
 namespace weir::fuzz {
 namespace {
 
-std::string text_of(const Json& message, std::string_view member) { return std::string(message.find_string(member).value_or("")); }
 std::string code_of(const Json& message, DialectKind dialect) {
     const Json* data = dialect == DialectKind::analytics ? message.find("data") : &message;
     return data ? text_of(*data, "code") : std::string();

@@ -24,6 +24,8 @@
 
 namespace weir::fuzz {
 
+inline std::string text_of(const Json& message, std::string_view member) { return std::string(message.find_string(member).value_or("")); }
+
 /// A gateway's hub with one client at the other end of a socketpair, all on the caller's thread (history is read by a pool of one): what the targets of the dialects talk to.
 ///
 /// Limits of rate are off, and nothing is said that is too long: whatever a client says then, its connection must stay.

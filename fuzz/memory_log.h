@@ -1,15 +1,16 @@
 #pragma once
+#include <algorithm>
 #include <deque>
 #include <map>
 #include <mutex>
 
-#include "log/log.h"
+#include "log/empty_log.h"
 
 namespace weir::fuzz {
 
 /// The log as the gateway sees it: a few streams in memory, of each the newest events only, so that positions before what is kept are met often.
 /// A commit is true when `submit` returns. Streams that are not there are refused: foreign names must not make a run grow.
-class MemoryLog final : public Log {
+class MemoryLog final : public EmptyLog {
 public:
     static constexpr std::size_t kept_max = 24;  ///< batches of a stream
     static constexpr Epoch epoch{7}, older{3};
@@ -19,7 +20,6 @@ public:
         for (const auto& name : names) streams_[name];
     }
 
-    void submit(Commit commit, Done done) override { (void)try_submit(commit, std::move(done)); }
     bool try_submit(Commit& commit, Done done) override {
         std::unique_lock lock(mutex_);
         for (const auto& append : commit.appends)
@@ -85,10 +85,11 @@ public:
                 if (batch->first_seq < before) found.push_back(batch);
         return found;
     }
-    Result<std::vector<BatchPtr>> read_commits(const std::vector<StreamName>&, CommitNo after, std::size_t) override {
+    Result<std::vector<BatchPtr>> read_commits(const std::vector<StreamName>& names, CommitNo after, std::size_t) override {
         std::lock_guard lock(mutex_);
         std::map<CommitNo, std::vector<BatchPtr>> ordered;
         for (const auto& [name, stream] : streams_) {
+            if (!names.empty() && std::find(names.begin(), names.end(), name) == names.end()) continue;
             if (stream.removed > after) return Error{"gap", "removed"};
             for (const auto& batch : stream.batches)
                 if (batch->commit > after) ordered[batch->commit].push_back(batch);
@@ -97,8 +98,6 @@ public:
         for (auto& [commit, batches] : ordered) found.insert(found.end(), batches.begin(), batches.end());
         return found;
     }
-    bool in_tail(CommitNo) override { return true; }
-    Result<Found> find(std::string_view, const TimeRange&) override { return Found(); }
     Result<Seq> seq_at(std::string_view name, Timestamp t) override {
         std::lock_guard lock(mutex_);
         const auto at = streams_.find(name);
@@ -107,6 +106,7 @@ public:
             if (batch->commit_time >= t) return batch->first_seq;
         return at->second.next;
     }
+    bool in_tail(CommitNo) override { return true; }
     std::vector<StreamInfo> streams() override {
         std::vector<StreamInfo> infos;
         for (const auto& [name, stream] : streams_) infos.push_back(*info(name));
@@ -133,12 +133,6 @@ public:
         if (before_ == 0) return {{epoch, Seq{1}}};
         return {{older, Seq{1}}, {epoch, Seq{before_ + 1}}};
     }
-    Result<std::optional<CommitNo>> position(std::string_view) override { return std::optional<CommitNo>(); }
-    Result<std::vector<std::pair<std::string, std::string>>> state(std::string_view) override { return std::vector<std::pair<std::string, std::string>>(); }
-    std::unique_ptr<Wake> on_commit(std::function<void(CommitNo)> wake) override {
-        wake_ = std::move(wake);
-        return std::make_unique<Wake>();
-    }
 
 private:
     struct Stream {
@@ -153,7 +147,6 @@ private:
     std::map<StreamName, Stream, std::less<>> streams_;
     CommitNo head_;
     Timestamp now_;
-    std::function<void(CommitNo)> wake_;
 };
 
 }  // namespace weir::fuzz

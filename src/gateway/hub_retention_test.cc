@@ -9,13 +9,14 @@
 
 #include "event/json.h"
 #include "gateway/gateway.h"
+#include "log/empty_log.h"
 
 using namespace weir;
 
 namespace {
 
 /// Streams in memory, an event of each a commit. `forget` is retention; `tell` is the wake that a commit gives.
-class ForgetfulLog final : public Log {
+class ForgetfulLog final : public EmptyLog {
 public:
     explicit ForgetfulLog(std::vector<StreamName> names) : names_(std::move(names)) {}
 
@@ -57,8 +58,6 @@ public:
         if (wake) wake(CommitNo{head});
     }
 
-    void submit(Commit commit, Done done) override { (void)try_submit(commit, std::move(done)); }
-    bool try_submit(Commit&, Done done) override { return done(Committed{}), true; }
     Result<std::vector<BatchPtr>> read(std::string_view stream, Seq from, std::size_t) override {
         std::lock_guard lock(mutex_);
         std::vector<BatchPtr> found;
@@ -67,7 +66,6 @@ public:
             if (n >= from.value) found.push_back(batch);
         return found;
     }
-    Result<std::vector<BatchPtr>> read_before(std::string_view, Seq, std::size_t) override { return std::vector<BatchPtr>(); }
     Result<std::vector<BatchPtr>> read_commits(const std::vector<StreamName>& streams, CommitNo after, std::size_t) override {
         std::lock_guard lock(mutex_);
         std::vector<BatchPtr> found;
@@ -78,8 +76,6 @@ public:
             for (const auto& name : names) found.push_back(batches_[name].at(n));
         return found;
     }
-    Result<Found> find(std::string_view, const TimeRange&) override { return Found(); }
-    Result<Seq> seq_at(std::string_view, Timestamp) override { return Seq{1}; }
     std::vector<StreamInfo> streams() override {
         std::vector<StreamInfo> infos;
         for (const auto& name : names_) infos.push_back(*info(name));
@@ -101,8 +97,6 @@ public:
         return CommitNo{head_};
     }
     std::vector<std::pair<Epoch, Seq>> epochs(std::string_view) override { return {{Epoch{7}, Seq{1}}}; }
-    Result<std::optional<CommitNo>> position(std::string_view) override { return std::optional<CommitNo>(); }
-    Result<std::vector<std::pair<std::string, std::string>>> state(std::string_view) override { return std::vector<std::pair<std::string, std::string>>(); }
     std::unique_ptr<Wake> on_commit(std::function<void(CommitNo)> wake) override {
         std::lock_guard lock(mutex_);
         wake_ = std::move(wake);
@@ -115,7 +109,6 @@ private:
     std::uint64_t head_ = 0;
     std::map<StreamName, std::map<std::uint64_t, BatchPtr>> batches_;
     std::map<StreamName, std::uint64_t> removed_;
-    std::function<void(CommitNo)> wake_;
 };
 
 /// A WebSocket client that waits for each answer.

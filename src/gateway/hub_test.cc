@@ -10,6 +10,7 @@
 #include "gateway/auth/door.h"
 #include "gateway/dialects/dialects.h"
 #include "gateway/groups.h"
+#include "log/empty_log.h"
 #include "net/http_server.h"
 #include "net/websocket_codec.h"
 
@@ -28,7 +29,7 @@ private:
 };
 
 /// One stream in memory.
-class OneStream final : public Log {
+class OneStream final : public EmptyLog {
 public:
     void append(std::size_t events, std::size_t data_bytes) {
         auto batch = std::make_shared<Batch>();
@@ -50,16 +51,10 @@ public:
         if (wake_) wake_(CommitNo{batches_.size()});
     }
 
-    void submit(Commit commit, Done done) override { (void)try_submit(commit, std::move(done)); }
-    bool try_submit(Commit&, Done done) override { return done(Committed{}), true; }
-    Result<std::vector<BatchPtr>> read(std::string_view, Seq, std::size_t) override { return std::vector<BatchPtr>(); }
-    Result<std::vector<BatchPtr>> read_before(std::string_view, Seq, std::size_t) override { return std::vector<BatchPtr>(); }
     Result<std::vector<BatchPtr>> read_commits(const std::vector<StreamName>&, CommitNo after, std::size_t) override {
         return std::vector<BatchPtr>(batches_.begin() + static_cast<std::ptrdiff_t>(after.value), batches_.end());
     }
     bool in_tail(CommitNo) override { return true; }
-    Result<Found> find(std::string_view, const TimeRange&) override { return Found(); }
-    Result<Seq> seq_at(std::string_view, Timestamp) override { return Seq{1}; }
     std::vector<StreamInfo> streams() override { return {*info("events")}; }
     std::optional<StreamInfo> info(std::string_view stream) override {
         StreamInfo info;
@@ -71,17 +66,10 @@ public:
     }
     CommitNo head() override { return CommitNo{batches_.size()}; }
     std::vector<std::pair<Epoch, Seq>> epochs(std::string_view) override { return {{Epoch{7}, Seq{1}}}; }
-    Result<std::optional<CommitNo>> position(std::string_view) override { return std::optional<CommitNo>(); }
-    Result<std::vector<std::pair<std::string, std::string>>> state(std::string_view) override { return std::vector<std::pair<std::string, std::string>>(); }
-    std::unique_ptr<Wake> on_commit(std::function<void(CommitNo)> wake) override {
-        wake_ = std::move(wake);
-        return std::make_unique<Wake>();
-    }
 
 private:
     std::vector<BatchPtr> batches_;
     std::uint64_t events_ = 0;
-    std::function<void(CommitNo)> wake_;
 };
 
 /// A client at the other end of a socketpair.

@@ -3,17 +3,17 @@
 #include <doctest/doctest.h>
 
 #include "event/json.h"
+#include "log/empty_log.h"
 
 using namespace weir;
 
 namespace {
 
 /// Takes one event after the other, and fails the commits that it was told to.
-class FailingLog final : public Log {
+class FailingLog final : public EmptyLog {
 public:
     std::vector<bool> fails;  ///< by the number of the commit
 
-    void submit(Commit commit, Done done) override { (void)try_submit(commit, std::move(done)); }
     bool try_submit(Commit& commit, Done done) override {
         const std::size_t n = commits_++;
         if (n < fails.size() && fails[n]) return done(Error{"disk", "no space is left"}), true;
@@ -22,19 +22,6 @@ public:
         for (std::size_t i = 0; i < commit.appends[0].events.size(); ++i) appended.seqs.push_back(Seq{++events_});
         return done(committed), true;
     }
-    Result<std::vector<BatchPtr>> read(std::string_view, Seq, std::size_t) override { return std::vector<BatchPtr>(); }
-    Result<std::vector<BatchPtr>> read_before(std::string_view, Seq, std::size_t) override { return std::vector<BatchPtr>(); }
-    Result<std::vector<BatchPtr>> read_commits(const std::vector<StreamName>&, CommitNo, std::size_t) override { return std::vector<BatchPtr>(); }
-    bool in_tail(CommitNo) override { return true; }
-    Result<Found> find(std::string_view, const TimeRange&) override { return Found(); }
-    Result<Seq> seq_at(std::string_view, Timestamp) override { return Seq{1}; }
-    std::vector<StreamInfo> streams() override { return {}; }
-    std::optional<StreamInfo> info(std::string_view) override { return std::nullopt; }
-    CommitNo head() override { return {}; }
-    std::vector<std::pair<Epoch, Seq>> epochs(std::string_view) override { return {}; }
-    Result<std::optional<CommitNo>> position(std::string_view) override { return std::optional<CommitNo>(); }
-    Result<std::vector<std::pair<std::string, std::string>>> state(std::string_view) override { return std::vector<std::pair<std::string, std::string>>(); }
-    std::unique_ptr<Wake> on_commit(std::function<void(CommitNo)>) override { return std::make_unique<Wake>(); }
 
 private:
     std::size_t commits_ = 0;
