@@ -1,4 +1,4 @@
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
 import type { ZoneClock } from "../clock.js";
 import { isSpread, type ControlCharts, type Lines, type Sample } from "../control.js";
@@ -33,7 +33,7 @@ export function ControlPlot({ control, clock, spread, title }: { control: Contro
   const shape = `${shownTheme()} ${control.chosen} ${spread}`;
   const drawn = `${control.version} ${control.violations.size} ${[...control.violations.values()].filter((v) => v.acknowledged).length} ${control.picked}`;
 
-  useEffect(() => {
+  useLayoutEffect(() => {
     const made = new uPlot(options(frame.current!, tip.current!, shown), columns(control.samples, spread), frame.current!);
     chart.current = made;
     const observer = new ResizeObserver(() => {
@@ -47,7 +47,7 @@ export function ControlPlot({ control, clock, spread, title }: { control: Contro
       chart.current = null;
     };
   }, [shape]);
-  useEffect(() => {
+  useLayoutEffect(() => {
     chart.current?.setData(columns(control.samples, spread));
   }, [drawn, shape]);
 

@@ -1,4 +1,4 @@
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import uPlot from "uplot";
 import { causeText } from "../causes.js";
 import { ticks, tickText } from "../clock.js";
@@ -47,7 +47,8 @@ export function Plot({ dashboard, lines, loading }: { dashboard: Dashboard; line
   const data = lines.map((line) => `${line.key} ${line.series.version} ${line.percent_of}`).join();
   const versions = useRef<{ series: Series[]; data: string }>({ series: [], data: "" });
 
-  useEffect(() => {
+  // In the step that says "drawn", not after the next frame: until then keys would be answered from the chart before this one.
+  useLayoutEffect(() => {
     const made = new uPlot(options(frame.current!, tip.current!, shown), columns(lines), frame.current!);
     chart.current = made;
     versions.current = { series: lines.map((line) => line.series), data };
@@ -65,7 +66,7 @@ export function Plot({ dashboard, lines, loading }: { dashboard: Dashboard; line
     };
   }, [shape]);
 
-  useEffect(() => {
+  useLayoutEffect(() => {
     const { series, data: drawn } = versions.current;
     const same = drawn === data && lines.every((line, i) => line.series === series[i]);
     if (!chart.current) return;
