@@ -7,6 +7,7 @@
 
 namespace weir {
 
+using namespace members;
 using namespace spc_members;
 
 namespace {
@@ -199,25 +200,8 @@ SpcProcessor::Outcome SpcProcessor::correct(const Json& data, std::optional<bool
 SpcProcessor::Outcome SpcProcessor::acknowledge(const EventView& event, const Json& data) {
     SpcAcknowledgement ack;
     ack.time = event.time;
-    const Json *user = member(data, "user"), *reason = member(data, "reason"), *code = member(data, "reason_code"), *on_behalf_of = member(data, "on_behalf_of");
-    if (!user || !user->is_string() || user->as_string().empty() || user->as_string().size() > 255) return wrong("user", user, "a text of 1 to 255 bytes");
-    ack.user = user->as_string();
-    if (on_behalf_of && (!on_behalf_of->is_string() || on_behalf_of->as_string().size() > 255)) return wrong("on_behalf_of", on_behalf_of, "a text of at most 255 bytes");
-    if (on_behalf_of && on_behalf_of->as_string() != ack.user) ack.on_behalf_of = on_behalf_of->as_string();
-    if (reason && (!reason->is_string() || reason->as_string().size() > 1024)) return wrong("reason", reason, "a text of at most 1024 bytes");
-    if (reason) ack.reason = reason->as_string();
-    if (code) {
-        const auto& codes = options_.reasons();
-        const auto known = code->is_string() ? codes.find(code->as_string()) : codes.end();
-        if (known == codes.end()) {
-            std::string allowed;
-            for (const auto& [name, text] : codes) allowed.append(allowed.empty() ? "" : ", ").append(name);
-            return wrong("reason_code", code, allowed);
-        }
-        ack.code = known->first;
-        if (ack.reason.empty()) ack.reason = known->second;
-    }
-    if (ack.reason.empty()) return wrong("reason", reason, "a text, or a reason_code");
+    WEIR_TRY(auto said, acknowledgement_of(data, options_.reasons()));
+    ack.user = std::move(said.user), ack.on_behalf_of = std::move(said.on_behalf_of), ack.reason = std::move(said.reason), ack.code = std::move(said.code);
     WEIR_TRY(const bool exclude, flag_of(data, "exclude_sample"));
 
     std::vector<std::uint64_t> ids;

@@ -9,6 +9,7 @@
 
 namespace weir {
 
+using namespace members;
 using namespace spc_members;
 
 namespace {
