@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "gateway/http/answer_later.h"
 #include "event/json.h"
 #include "gateway/http/acknowledging_user.h"
 #include "gateway/stream_directory.h"
@@ -16,20 +17,6 @@ std::optional<std::uint64_t> read_id(std::string_view text) {
     std::uint64_t id = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), id);
     return error == std::errc() && end == text.data() + text.size() && id > 0 && id <= kIdMax ? std::optional(id) : std::nullopt;
-}
-
-/// What a command was refused with, as an HTTP answer: where the table of errors knows the code, as it says; else 422.
-HttpAnswer refusal(std::string_view code, std::string_view message) {
-    for (const auto& row : gateway_errors())
-        if (row.code == code) return error_answer(row.error, message);
-    const bool conflict = code == "characteristic_retired" || code == "too_old" || code == "too_many_versions" || code == "too_many_characteristics";
-    HttpAnswer answer = error_answer(conflict ? GatewayError::conflict : GatewayError::refused, message);
-    // The table's row for the kind, the processor's word for the case.
-    std::string body;
-    JsonWriter(body).object().name("error").object().member("code", code).member("message", row(conflict ? GatewayError::conflict : GatewayError::refused).text)
-        .member("detail", message).end().end();
-    answer.body = std::move(body);
-    return answer;
 }
 
 /// A time or nothing; false when the parameter is no time.
@@ -165,29 +152,11 @@ void SpcApi::get_violations(net::HttpExchange& exchange, const IdentityPtr& who)
     answer_later(exchange, [this, who, query] { return reader_.violations(who->permissions, query); });
 }
 
-void SpcApi::refuse(net::HttpExchange& exchange, GatewayError error, std::string_view detail) {
-    hub_.count(error);
-    send_answer(exchange, error_answer(error, detail));
-}
+void SpcApi::refuse(net::HttpExchange& exchange, GatewayError error, std::string_view detail) { weir::refuse(hub_, exchange, error, detail); }
 
-void SpcApi::answer_later(net::HttpExchange& exchange, std::function<HttpAnswer()> work) {
-    const bool submitted = pool_.submit([this, ref = exchange.ref(), gzip = takes_gzip(exchange.request()), work = std::move(work)] {
-        auto answer = std::make_shared<HttpAnswer>(work());
-        if (gzip) compress(*answer);
-        (void)hub_.reactor().post([ref, answer] {
-            if (auto* waiting = ref.get()) send_answer(*waiting, *answer);
-        });
-    });
-    if (!submitted) refuse(exchange, GatewayError::busy);
-}
+void SpcApi::answer_later(net::HttpExchange& exchange, std::function<HttpAnswer()> work) { weir::answer_later(hub_, pool_, exchange, std::move(work)); }
 
 // Commands.
-
-std::string SpcApi::next_command() {
-    char id[64];
-    std::snprintf(id, sizeof id, "command/%016llx/%llu", static_cast<unsigned long long>(id_seed_), static_cast<unsigned long long>(next_id_++));
-    return id;
-}
 
 void SpcApi::ask_with_body(net::HttpExchange& exchange, const IdentityPtr& who, std::string type, std::function<Json(Json)> shape, int status) {
     exchange.read_body(gateway_.max_message_size, [this, who, type = std::move(type), shape = std::move(shape), status](net::HttpExchange& waiting, std::string_view body) {
@@ -217,7 +186,7 @@ void SpcApi::ask_as(net::HttpExchange& exchange, const IdentityPtr& who, std::st
         const auto wait = who->limits->acknowledge.with([&](TokenBucket& bucket) { return bucket.take(hub_.clock().monotonic(), count); });
         if (wait) return send_answer(exchange, rate_limited_answer(*wait));
     }
-    if (may.administer || !may.bounded()) return ask(exchange, type, data, status);
+    if (may.administer || !may.bounded()) return desk_.ask(exchange, type, data, status);
     // What lies outside of what this token sees is not there. What was seen of it last tells.
     const bool submitted = pool_.submit([this, ref = exchange.ref(), who, type = std::string(type), data = std::make_shared<Json>(std::move(data)), status] {
         const auto outside = reader_.what_is_outside(who->permissions, *data);
@@ -229,30 +198,10 @@ void SpcApi::ask_as(net::HttpExchange& exchange, const IdentityPtr& who, std::st
             nothing.body = R"({"acknowledged":[],"refused":[]})";
             if (outside) refuse(*waiting, outside->first, std::to_string(outside->second));
             else if (list && list->is_array() && list->items().empty()) send_answer(*waiting, nothing);
-            else ask(*waiting, type, *data, status);
+            else desk_.ask(*waiting, type, *data, status);
         });
     });
     if (!submitted) refuse(exchange, GatewayError::busy);
-}
-
-void SpcApi::ask(net::HttpExchange& exchange, std::string_view type, const Json& data, int status) {
-    if (waiting_.size() >= waiting_max) return refuse(exchange, GatewayError::busy);
-    const std::string id = next_command(), text = data.text();
-    if (text.size() > 256 * 1024) return refuse(exchange, GatewayError::too_large);
-    EventView event;
-    event.id = id;
-    event.type = type;
-    event.source = "push";
-    event.data = text;
-    event.time = event.ingested = hub_.clock().now();
-    Commit commit;
-    commit.appends.push_back({StreamName(input), {}, {}});
-    commit.appends[0].events.add(event);
-    waiting_[id] = {.exchange = exchange.ref(), .since = event.time, .status = status, .indexes = {}, .rejected = {}};
-    const bool taken = hub_.log().try_submit(commit, [this, id, reactor = &hub_.reactor()](Result<Committed> done) {
-        if (!done.ok()) (void)reactor->post([this, id, message = done.error().message] { fail(id, GatewayError::log_unavailable, message); });
-    });
-    if (!taken) fail(id, GatewayError::busy, "the log's writer has no room; try again");
 }
 
 void SpcApi::fail(const std::string& command, GatewayError error, std::string detail) {
@@ -264,7 +213,9 @@ void SpcApi::fail(const std::string& command, GatewayError error, std::string de
 }
 
 void SpcApi::on_event(std::string_view stream, const EventView& event) {
-    if (stream != answers || waiting_.empty()) return;
+    if (stream != answers) return;
+    desk_.on_event(stream, event);
+    if (waiting_.empty()) return;
     if (const auto sample = samples_waiting_.find(std::string(event.key)); sample != samples_waiting_.end()) {
         const auto answer = Json::parse(event.data);
         Waiting& waiting = waiting_[sample->second];
@@ -282,24 +233,15 @@ void SpcApi::on_event(std::string_view stream, const EventView& event) {
     }
     Waiting waiting = std::move(at->second);
     waiting_.erase(at);
-    if (waiting.samples) return answer_samples(waiting);
-    auto* exchange = waiting.exchange.get();
-    if (!exchange) return;
-    const auto answer = Json::parse(event.data);
-    if (!answer.ok()) return refuse(*exchange, GatewayError::log_unavailable, answer.error().message);
-    if (!answer->find("ok") || !answer->find("ok")->as_boolean())
-        return send_answer(*exchange, refusal(answer->find_string("code").value_or("refused"), answer->find_string("message").value_or("")));
-    HttpAnswer done;
-    done.status = waiting.status;
-    done.body = answer->find("result") ? answer->find("result")->text() : "{}";
-    send_answer(*exchange, done);
+    answer_samples(waiting);
 }
 
 void SpcApi::sweep() {
+    desk_.sweep();
     const Timestamp now = hub_.clock().now();
     std::vector<std::string> late;
     for (const auto& [id, waiting] : waiting_)
-        if (now - waiting.since > patience) late.push_back(id);
+        if (now - waiting.since > CommandDesk::patience) late.push_back(id);
     for (const auto& id : late) fail(id, GatewayError::not_judged, id);
 }
 

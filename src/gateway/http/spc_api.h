@@ -10,6 +10,7 @@
 #include "config/spc_options.h"
 #include "gateway/auth/authenticator.h"
 #include "gateway/http/answer.h"
+#include "gateway/http/command_desk.h"
 #include "gateway/http/spc_reader.h"
 #include "gateway/hub.h"
 #include "gateway/reader_pool.h"
@@ -19,21 +20,18 @@ namespace weir {
 
 /// `/api/v1/characteristics`, `/samples` and `/violations` (docs/http-api.md).
 ///
-/// What changes something becomes a command: an event on `spc.in`. Who judges it is not known here; the answer is an event on
-/// `spc.answers` that names the command, and it becomes the HTTP answer (docs/decisions/0002). So of two acknowledgements at one
-/// moment on two connections the log's order tells which was first. What only reads is SpcReader's.
+/// What changes something becomes a command on `spc.in`, which CommandDesk asks and answers; a request's samples become one event each, with one answer for
+/// all. What only reads is SpcReader's.
 ///
-/// Thread: its reactor's; reads run on the pool. Bounds: `waiting_max` commands wait for their answer, each at most `patience`.
+/// Thread: its reactor's; reads run on the pool. Bounds: those of CommandDesk, for requests with samples once more.
 class SpcApi {
 public:
     static constexpr std::string_view input = "spc.in", answers = "spc.answers";
     /// Streams that only who judges writes to.
     static std::vector<std::string_view> computed() { return {SpcReader::samples_stream, SpcReader::violations_stream, SpcReader::characteristics_stream, answers}; }
-    static constexpr std::size_t waiting_max = 4096;
-    static constexpr Duration patience = 10s;
 
     SpcApi(Hub& hub, ReaderPool& pool, const SpcOptions& options, const GatewayOptions& gateway, std::uint64_t id_seed)
-        : hub_(hub), pool_(pool), options_(options), gateway_(gateway), reader_(hub, options), id_seed_(id_seed) {}
+        : hub_(hub), pool_(pool), options_(options), gateway_(gateway), reader_(hub, options), desk_(hub, input, answers, id_seed) {}
 
     /// `rest` is the path behind `/api/v1/`. False: none of its paths. `who` has what the endpoint needs, and bounds what
     /// is shown, corrected and acknowledged, as if the rest were not there.
@@ -44,12 +42,10 @@ public:
     void sweep();
 
 private:
+    /// A request with samples: what became of each.
     struct Waiting {
         net::HttpExchangeRef exchange;
         Timestamp since;
-        int status = 200;
-        // Samples: what became of each of the request's.
-        bool samples = false;
         std::uint64_t accepted = 0, duplicates = 0;
         std::size_t commits_left = 0;  ///< whose duplicates are not known yet
         bool judged = false;
@@ -67,7 +63,6 @@ private:
     void ask_with_body(net::HttpExchange& exchange, const IdentityPtr& who, std::string type, std::function<Json(Json)> shape, int status = 200);
     /// `ask`, if `who` sees what it is about.
     void ask_as(net::HttpExchange& exchange, const IdentityPtr& who, std::string_view type, Json data, int status = 200);
-    void ask(net::HttpExchange& exchange, std::string_view type, const Json& data, int status = 200);
     // Samples in: spc_samples_in.cc.
     void post_samples(net::HttpExchange& exchange, const IdentityPtr& who);
     void answer_samples(Waiting& waiting);
@@ -77,14 +72,13 @@ private:
     void samples_committed(const std::string& command, const Result<Committed>& result);
     void fail(const std::string& command, GatewayError error, std::string detail);
     void answer_later(net::HttpExchange& exchange, std::function<HttpAnswer()> work);
-    std::string next_command();
 
     Hub& hub_;
     ReaderPool& pool_;
     const SpcOptions& options_;
     const GatewayOptions& gateway_;
     SpcReader reader_;
-    std::uint64_t id_seed_, next_id_ = 1;
+    CommandDesk desk_;
     std::atomic<std::int64_t> last_undated_{0};  ///< microseconds: samples without a time get times of their own, in the order in which they stand
     std::unordered_map<std::string, Waiting> waiting_;                     ///< by command
     std::unordered_map<std::string, std::string> samples_waiting_;         ///< event of a sample to its command

@@ -20,10 +20,10 @@ void SpcApi::post_samples(net::HttpExchange& exchange, const IdentityPtr& who) {
     const auto type = exchange.request().header("Content-Type").value_or("application/json");
     const bool ndjson = type.starts_with("application/x-ndjson") || type.starts_with("application/jsonl");
     if (!ndjson && !type.starts_with("application/json")) return refuse(exchange, GatewayError::unsupported_media_type, "application/json or application/x-ndjson");
-    if (waiting_.size() >= waiting_max) return refuse(exchange, GatewayError::busy);
+    if (waiting_.size() >= CommandDesk::waiting_max) return refuse(exchange, GatewayError::busy);
     exchange.read_body(gateway_.max_message_size, [this, ndjson, who](net::HttpExchange& waiting, std::string_view body) {
-        const std::string command = next_command();
-        waiting_[command] = {.exchange = waiting.ref(), .since = hub_.clock().now(), .samples = true, .indexes = {}, .rejected = {}};
+        const std::string command = desk_.next_id();
+        waiting_[command] = {.exchange = waiting.ref(), .since = hub_.clock().now(), .indexes = {}, .rejected = {}};
         if (!pool_.submit([this, command, ndjson, who, text = std::string(body)] { read_samples(command, who, text, ndjson); })) fail(command, GatewayError::busy, "");
     });
 }
