@@ -2,16 +2,19 @@
 
 #include <random>
 
+#include "app/alert_rules.h"
 #include "app/banner.h"
 #include "app/characteristics.h"
+#include "app/value_paths.h"
 #include "app/version.h"
 #include "base/diag.h"
 #include "base/metrics.h"
 #include "base/status_board.h"
-#include "event/json_path.h"
 #include "feeds/feeds.h"
+#include "event/json.h"
 #include "gateway/gateway.h"
 #include "log/sqlite_log.h"
+#include "processors/alert_processor.h"
 #include "processors/feed_status_processor.h"
 #include "processors/runner.h"
 #include "processors/window_document.h"
@@ -22,21 +25,6 @@
 
 namespace weir {
 namespace {
-
-// Where the number of a window stands: what the window says, else where the feeds of its stream find theirs.
-Result<std::vector<JsonPath>> value_paths(const WindowOptions& window, const FeedTable& feeds) {
-    std::vector<std::string> pointers;
-    if (!window.value.empty()) pointers.push_back(window.value);
-    if (pointers.empty())
-        for (const auto& [name, feed] : feeds)
-            if (feed.stream == window.stream) pointers.insert(pointers.end(), feed.decode.value.begin(), feed.decode.value.end());
-    std::vector<JsonPath> paths;
-    for (const std::string& pointer : pointers) {
-        WEIR_TRY(auto path, JsonPath::parse(pointer));
-        paths.push_back(std::move(path));
-    }
-    return paths;
-}
 
 // How a store joins what another log wrote of a window with what this one has.
 BlobJoin join_of(const WindowOptions& window) {
@@ -116,19 +104,30 @@ Result<void> Server::Parts::start_processors() {
     runner = std::make_unique<Runner>(*log, clock, metrics, status, options);
     if (const auto streams = feed_streams(config.options.feeds); !streams.empty()) runner->add(std::make_unique<FeedStatusProcessor>(streams));
     for (const auto& [name, window] : config.options.windows) {
-        auto paths = value_paths(window, config.options.feeds);
+        auto paths = value_paths(window.value, window.stream, config.options.feeds);
         if (!paths.ok()) return std::move(paths).error().within(config.where("windows." + name + ".value") + "windows." + name + ".value");
         runner->add(std::make_unique<WindowProcessor>(name, window, *std::move(paths)));
     }
     // Retention keeps what a processor has not read yet, and what it reads again after a crash.
     for (const auto& [name, window] : config.options.windows) log->hold_for("window/" + name, {window.stream}, Runner::snapshot_key);
-    if (!config.options.spc.enabled) return runner->start();
-    auto spc = std::make_unique<SpcProcessor>(config.options.spc, spc_sources(config.options));
-    log->hold_for(spc->name(), spc->inputs(), Runner::snapshot_key);
-    WEIR_TRY(const Start start, spc_start(*log));
-    runner->add(std::move(spc), start);
+    const auto undated = mode == Mode::history ? std::optional(Timestamp()) : std::nullopt;
+    const bool has_spc = config.options.spc.enabled;
+    if (has_spc) {
+        auto spc = std::make_unique<SpcProcessor>(config.options.spc, spc_sources(config.options));
+        log->hold_for(spc->name(), spc->inputs(), Runner::snapshot_key);
+        WEIR_TRY(const Start start, spc_start(*log));
+        runner->add(std::move(spc), start);
+    }
+    // Behind what they look at. Rules that were removed end their alerts, so that the processor is there once more where it has been.
+    WEIR_TRY(const auto alerts_before, log->position(AlertProcessor::reader));
+    if (!config.options.alerts.empty() || alerts_before) {
+        auto alerts = std::make_unique<AlertProcessor>(alert_sources(config.options), config.options.spc.reasons());
+        log->hold_for(alerts->name(), alerts->inputs(), Runner::snapshot_key);
+        WEIR_TRY(const Start start, put_alert_rules(config, *log, clock.now(), undated));
+        runner->add(std::move(alerts), start);
+    }
     WEIR_CHECK_OK(runner->start());
-    return put_configured(config, *log, clock.now(), mode == Mode::history ? std::optional(Timestamp()) : std::nullopt);
+    return has_spc ? put_configured(config, *log, clock.now(), undated) : ok();
 }
 
 // What a machine in Azure says of its own identity (App Service and Functions).
@@ -158,7 +157,7 @@ Result<void> Server::Parts::start_stores() {
         for (const auto& [window_name, window] : config.options.windows) {
             const auto& wanted = options.windows;
             if (!wanted.empty() && std::find(wanted.begin(), wanted.end(), window_name) == wanted.end()) continue;
-            WEIR_TRY(auto paths, value_paths(window, config.options.feeds));
+            WEIR_TRY(auto paths, value_paths(window.value, window.stream, config.options.feeds));
             sources.push_back({window_name, window.output, window.stream, std::move(paths), join_of(window)});
         }
         if (sources.empty()) {
@@ -181,6 +180,7 @@ Result<void> Server::Parts::start_gateway() {
                                                                       .windows = config.options.windows,
                                                                       .feeds = config.options.feeds,
                                                                       .spc = config.options.spc,
+                                                                      .has_alerts = !config.options.alerts.empty(),
                                                                       .version = version,
                                                                       .metrics_interval = metrics_interval}));
     return ok();
@@ -233,6 +233,8 @@ bool Server::caught_up() {
     };
     for (const auto& [name, window] : parts_->config.options.windows)
         if (parts_->runner->position() < last_commit(window.stream)) return false;
+    for (const auto& [name, alert] : parts_->config.options.alerts)
+        if (parts_->runner->position() < last_commit(alert.stream)) return false;
     for (const auto& store : parts_->stores)
         if (!store->caught_up()) return false;
     return true;

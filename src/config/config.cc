@@ -433,6 +433,8 @@ private:
             if (window.output.empty()) window.output = window.stream + "." + name;
             localise(window.schedule, window.zone);
         }
+        for (auto& [name, alert] : config_.options.alerts)
+            if (alert.stream.empty() && alert.kind == AlertKind::violation) alert.stream = "spc.violations";
         // Whoever only raises the one gets bounds that hold it.
         GatewayOptions& gateway = config_.options.gateway;
         for (const auto& [path, bytes] : {std::pair("gateway.session_queue_bytes", &gateway.session_queue_bytes), std::pair("gateway.ring_bytes", &gateway.ring_bytes)})

@@ -9,6 +9,7 @@
 #include "base/diag.h"
 #include "base/filesystem.h"
 #include "base/result.h"
+#include "config/alert_options.h"
 #include "config/feed_options.h"
 #include "config/gateway_options.h"
 #include "config/log_options.h"
@@ -27,6 +28,7 @@ struct Options {
     WindowTable windows;
     SpcOptions spc;
     CharacteristicTable characteristics;
+    AlertTable alerts;
     StoreTable stores;
     GatewayOptions gateway;
 };

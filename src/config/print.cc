@@ -10,7 +10,7 @@ const std::map<std::string, std::string> example_headings{
     {"streams.*", "[streams.pools]"},         {"feeds.*", "[feeds.pools]"},
     {"feeds.*.sources.#", "[[feeds.pools.sources]]"}, {"feeds.*.decode", "[feeds.pools.decode]"},
     {"windows.*", "[windows.5min]"},          {"stores.*", "[stores.files]"},
-    {"characteristics.#", "[[characteristics]]"},
+    {"characteristics.#", "[[characteristics]]"}, {"alerts.*", "[alerts.pool_full]"},
     {"stores.*.mapped.#", "[[stores.files.mapped]]"}, {"gateway.tokens.*", "[gateway.tokens.alice]"},
     {"gateway.broadcast.*", "[gateway.broadcast.users]"}};
 

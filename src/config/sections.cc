@@ -112,6 +112,13 @@ const Section& section_of<CharacteristicOptions>() {
     return section;
 }
 template <>
+const Section& section_of<AlertOptions>() {
+    static const Section section{"alerts.*", "A rule that is looked at with every event of a stream; what it finds are events on the stream `alerts`.",
+                                 [](Options& o, Names n) -> void* { return &o.alerts[n[0]]; },
+                                 [](const Options& o, const Section::Visit& visit) { each_of(o.alerts, visit); }};
+    return section;
+}
+template <>
 const Section& section_of<StoreOptions>() {
     static const Section section{"stores.*", "A store copies streams and windows to other people's tools.",
                                  [](Options& o, Names n) -> void* { return &o.stores[n[0]]; },

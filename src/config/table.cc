@@ -315,6 +315,35 @@ std::vector<Option> spc_rows() {
     };
 }
 
+std::vector<Option> alert_rows() {
+    const std::vector<std::string> numbers{"threshold", "rate"};
+    return {
+        option("alerts.*.kind", &AlertOptions::kind)
+            .help("`threshold` a number beyond a level, `rate` how fast it changes, `silence` no event for a while, `violation` a rule of a control chart, until someone acknowledges it."),
+        option("alerts.*.stream", &AlertOptions::stream).check(is_stream, stream).example("\"pools\"").help("Stream whose events are looked at. Required, but for violation: `spc.violations`."),
+        option("alerts.*.keys", &AlertOptions::keys).help("Only these keys. Empty: all. With silence, a key that is named here is missed also before its first event."),
+        option("alerts.*.per_key", &AlertOptions::per_key).help("An alert for each key; or one, which fires while any key's condition holds (silence: when nothing comes at all)."),
+        option("alerts.*.value", &AlertOptions::value).check(is_pointer, pointer).only(numbers).example("\"/currentfill\"")
+            .help("The number in an event's data. Empty: the one that the feed's `decode.value` found."),
+        option("alerts.*.condition", &AlertOptions::condition).only(numbers).help("How the number, or its rate, stands to `level`."),
+        option("alerts.*.level", &AlertOptions::level).only(numbers).example("100").help("Required. `equals` and `not_equals` take 1 and 0 for true and false."),
+        option("alerts.*.clear", &AlertOptions::clear).only(numbers).example("90").help("Hysteresis: the condition ends when the number is at this level or on the good side of it. Unset: when it is not beyond `level`."),
+        option("alerts.*.over", &AlertOptions::over).only({"rate"}).range(1ms, 366 * 24h).zero("unset").help("The rate is taken from the oldest reading within this to the newest, once they span half of it. Required."),
+        option("alerts.*.per", &AlertOptions::per).only({"rate"}).range(1ms, 366 * 24h).help("`level` is the change in this time."),
+        option("alerts.*.from_severity", &AlertOptions::from_severity).only({"violation"}).help("Violations of this severity or worse."),
+        option("alerts.*.for", &AlertOptions::holds).range(0s, 366 * 24h).help("It fires when the condition has held for so long. silence: when no event came for so long; required."),
+        option("alerts.*.count", &AlertOptions::count).only(numbers).range(1, 1'000'000).help("And when it has held for so many events in a row."),
+        option("alerts.*.resolve_after", &AlertOptions::resolve_after).range(0s, 366 * 24h).help("It is resolved when the condition has not held for so long."),
+        option("alerts.*.refire_after", &AlertOptions::refire_after).range(0s, 366 * 24h).zero("at once").help("An alert does not fire again sooner than this after it fired."),
+        option("alerts.*.severity", &AlertOptions::severity).help("What it is when it fires."),
+        option("alerts.*.escalate_after", &AlertOptions::escalate_after).range(1ms, 366 * 24h).zero("never").help("Firing for so long without an acknowledgement, it becomes `escalate_to`."),
+        option("alerts.*.escalate_to", &AlertOptions::escalate_to).help("The severity then."),
+        option("alerts.*.title", &AlertOptions::title).example("\"{/name} is full\"").help("For people: text with JSON Pointers in braces (not with silence, for which there is no event). Empty: the rule's name and the key."),
+        option("alerts.*.labels", &AlertOptions::labels).example("{ team = \"pools\" }").help("Go along with each alert, for whoever routes it."),
+        option("alerts.*.tell_pending", &AlertOptions::tell_pending).help("Tell also what is pending, and what falls back without firing: of a noisy number that is much."),
+    };
+}
+
 std::vector<Option> gateway_rows() {
     const auto from_004 = [](std::string name) { return "STREAMING_WEBSOCKET__" + name; };
     return {
@@ -441,7 +470,7 @@ std::vector<Option> diag_rows() {
 const std::vector<Option>& option_table() {
     static const std::vector<Option> table = [] {
         std::vector<Option> all;
-        for (auto rows : {log_rows, feed_rows, window_rows, spc_rows, store_rows, gateway_rows, diag_rows})
+        for (auto rows : {log_rows, feed_rows, window_rows, spc_rows, alert_rows, store_rows, gateway_rows, diag_rows})
             for (Option& row : rows()) {
                 WEIR_ASSERT(row.path == row.section->pattern + "." + row.name);
                 all.push_back(std::move(row));

@@ -24,6 +24,13 @@ std::string host_of(const std::string& url) {
     return host.substr(0, host.find(':'));
 }
 
+std::string number_text(double number) {
+    std::string text = std::to_string(number);
+    if (text.find('.') != std::string::npos) text.erase(text.find_last_not_of('0') + 1);
+    if (text.ends_with('.')) text.pop_back();
+    return text;
+}
+
 class Checker {
 public:
     Checker(const Config& config, std::vector<std::string>& errors, std::vector<std::string>& notes)
@@ -37,6 +44,7 @@ public:
         for (const auto& [name, window] : options_.windows) check_window(path_text(Names{"windows", name}, {}), window);
         check_outputs();
         check_characteristics();
+        for (const auto& [name, alert] : options_.alerts) check_alert(path_text(Names{"alerts", name}, {}), name, alert);
         for (const auto& [name, store] : options_.stores) check_store(path_text(Names{"stores", name}, {}), store);
         check_store_places();
         check_gateway();
@@ -192,6 +200,29 @@ private:
             if (!c.stream.empty() && c.value.empty()) require(path, "value", false, "where the reading is in an event of the stream");
             if (!c.stream.empty()) check_stream(path + ".stream", c.stream);
         }
+    }
+
+    // --- alerts ---
+
+    void check_alert(const std::string& path, const std::string& name, const AlertOptions& alert) {
+        if (name.empty() || name.size() > 64 || name.find('/') != std::string::npos)
+            fail(first_origin(path), path + " has the name " + quoted(name) + "; allowed: 1 to 64 bytes without a slash");
+        const bool is_number = alert.kind == AlertKind::threshold || alert.kind == AlertKind::rate;
+        if (alert.kind != AlertKind::violation) require(path, "stream", !alert.stream.empty(), "allowed: a stream's name");
+        if (alert.stream == "alerts" || alert.stream == "alert.in" || alert.stream == "alert.answers")
+            fail(path + ".stream", path + ".stream is " + quoted(alert.stream) + "; allowed: a stream that alerts do not write");
+        else if (!alert.stream.starts_with("spc.")) check_stream(path + ".stream", alert.stream);
+        if (is_number) require(path, "level", alert.level.has_value(), "allowed: a number");
+        if (alert.kind == AlertKind::rate) require(path, "over", alert.over > 0s, "allowed: how far back a change is looked at, such as 5min");
+        if (alert.kind == AlertKind::silence) require(path, "for", alert.holds > 0s, "allowed: how long no event may come, such as 1min");
+        if (alert.escalate_after > 0s && alert.escalate_to <= alert.severity)
+            fail(path + ".escalate_to", path + ".escalate_to is no worse than " + path + ".severity; allowed: a worse one");
+        if (!alert.clear || !alert.level) return;
+        const std::string clear = path + ".clear", level = and_where(path + ".level", number_text(*alert.level));
+        if (alert.condition != AlertCondition::above && alert.condition != AlertCondition::below)
+            fail(clear, clear + " is for condition above and below; allowed: nothing with another one");
+        else if (alert.condition == AlertCondition::above ? *alert.clear > *alert.level : *alert.clear < *alert.level)
+            fail(clear, clear + " is " + number_text(*alert.clear) + "; allowed: at " + (alert.condition == AlertCondition::above ? "most " : "least ") + path + ".level; " + level);
     }
 
     // Two writers of one stream of windows, or a circle, would feed results back as readings.

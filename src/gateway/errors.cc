@@ -64,9 +64,10 @@ constexpr std::array<GatewayErrorRow, static_cast<std::size_t>(E::count)> rows{{
     {E::unknown_characteristic, "unknown_characteristic", "Unknown characteristic", Retry::changed, 0, 404, "No characteristic has this id, or the token may not see it."},
     {E::unknown_sample, "unknown_sample", "Unknown sample", Retry::changed, 0, 404, "The characteristic has no sample of this id among those that it keeps."},
     {E::unknown_violation, "unknown_violation", "Unknown violation", Retry::changed, 0, 404, "There is no violation of this id, or no longer."},
+    {E::unknown_alert, "unknown_alert", "Unknown alert", Retry::changed, 0, 404, "There is no alert of this id, or no longer; or a client pushed it, and asks weir to acknowledge or shelve it."},
     {E::already_acknowledged, "already_acknowledged", "Already acknowledged", Retry::no, 0, 409, "Somebody was first; `detail` says who and when."},
     {E::characteristic_exists, "characteristic_exists", "Characteristic already exists", Retry::changed, 0, 409, "A POST names an id that is taken; PUT or PATCH changes it."},
-    {E::conflict, "conflict", "Not possible now", Retry::changed, 0, 409, "A command contradicts what is there: a retired characteristic, a sample older than what can be judged; `code` says which."},
+    {E::conflict, "conflict", "Not possible now", Retry::changed, 0, 409, "A command contradicts what is there: a retired characteristic, a sample older than what can be judged, an alert that has not fired; `code` says which."},
     {E::refused, "refused", "Refused", Retry::changed, 0, 422, "A command asks for what cannot be: a definition, limits or a sample that no chart can take; `code` and `detail` say which."},
     {E::not_judged, "not_judged", "Not judged in time", Retry::later, 0, 503, "The command is in the log, but nothing acted on it within 10 s; `detail` is its id. It will still be done."},
 }};

@@ -62,6 +62,7 @@ enum class GatewayError : std::uint8_t {
     unknown_characteristic,
     unknown_sample,
     unknown_violation,
+    unknown_alert,
     already_acknowledged,
     characteristic_exists,
     conflict,

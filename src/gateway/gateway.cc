@@ -48,16 +48,24 @@ Result<void> check_descriptors(const GatewayOptions& options) {
 
 /// weir's own streams are there from the start, so that who subscribes to them hears of a producer.
 Gateway::Setup with_own_streams(Gateway::Setup made) {
+    if (made.has_alerts) made.streams.try_emplace(StreamName(AlertsApi::stream));
     if (made.metrics_interval == Duration(0)) return made;
     made.streams.try_emplace("metrics");
     made.streams.try_emplace("system_status");
     return made;
 }
 
+/// Streams that only processors write to, beside those of the windows. (Alerts of others are welcome on `alerts`.)
+std::vector<std::string_view> computed_streams(const Gateway::Setup& setup) {
+    auto streams = setup.spc.enabled ? SpcApi::computed() : std::vector<std::string_view>();
+    streams.push_back(AlertsApi::answers);
+    return streams;
+}
+
 }  // namespace
 
 Gateway::Impl::Impl(const Parts& p, Setup s)
-    : parts(p), setup(with_own_streams(std::move(s))), directory(setup.streams, setup.windows, setup.feeds, setup.spc.enabled ? SpcApi::computed() : std::vector<std::string_view>()), pool(2, 512), started(parts.clock.now()) {
+    : parts(p), setup(with_own_streams(std::move(s))), directory(setup.streams, setup.windows, setup.feeds, computed_streams(setup)), pool(2, 512), started(parts.clock.now()) {
     for (const auto& [name, w] : setup.windows) {
         WindowInfo info;
         info.name = name;

@@ -44,6 +44,7 @@ public:
         WindowTable windows;   ///< for /api/v1/windows, /api/v1/series and the type of their output streams
         FeedTable feeds;       ///< for the field that a window without one counts
         SpcOptions spc = {};   ///< whether characteristics are answered for, and reason codes
+        bool has_alerts = false;  ///< rules are configured: somebody answers what is asked about alerts
         std::string version;
         Duration metrics_interval{0};  ///< weir's own counters into `metrics`, its state into `system_status` (decisions.md 21); 0: neither
     };

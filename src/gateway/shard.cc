@@ -17,7 +17,7 @@ Gateway::Impl::Shard::Shard(Impl& g, std::uint64_t own_seed)
 Result<void> Gateway::Impl::Shard::listen(bool first, std::shared_ptr<net::TlsServerContext> tls) {
     server = std::make_unique<net::HttpServer>(reactor, serving(), *this, std::move(tls));
     api = std::make_unique<Api>(Api::Parts{hub, gateway.pool, gateway.parts.status, gateway.parts.metrics, gateway.directory, gateway.windows,
-                                           options, gateway.setup.spc, gateway.setup.version, gateway.started, seed,
+                                           options, gateway.setup.spc, gateway.setup.has_alerts, gateway.setup.version, gateway.started, seed,
                                            [this](auto done) { gateway.ask_all<HubCounts>(*this, [](Hub& h) { return h.counts(); }, std::move(done)); },
                                            [this](auto ask, auto done) { gateway.ask_all<std::string>(*this, std::move(ask), std::move(done)); },
                                            [this] { return gateway.not_ready.with([](const std::string& why) { return why; }); }, *server});

@@ -10,14 +10,15 @@ void name_user(const Identity& who, Json& acknowledgement) {
 }
 
 void name_user(const Identity& who, std::string_view stream, PushedEvents& pushed) {
-    if (who.holder.empty() || stream != "spc.in") return;
+    if (who.holder.empty() || (stream != "spc.in" && stream != "alert.in")) return;
+    const auto names_user = [](const EventView& event) { return event.type == "acknowledge" || event.type == "shelve" || event.type == "unshelve"; };
     bool any = false;
-    for (const EventView event : pushed.events) any = any || event.type == "acknowledge";
+    for (const EventView event : pushed.events) any = any || names_user(event);
     if (!any) return;
     EventList named;
     for (EventView event : pushed.events) {
         std::string text;
-        if (auto data = event.type == "acknowledge" ? Json::parse(event.data) : Result<Json>(Json()); data.ok() && data->is_object()) {
+        if (auto data = names_user(event) ? Json::parse(event.data) : Result<Json>(Json()); data.ok() && data->is_object()) {
             name_user(who, *data);
             text = data->text();
             event.data = text;

@@ -2,6 +2,7 @@
 
 #include <charconv>
 
+#include "gateway/http/answer_later.h"
 #include "event/excerpt.h"
 #include "event/json.h"
 #include "base/diag.h"
@@ -57,7 +58,8 @@ void print_parts(JsonWriter& json, const StatusBoard& board, std::string_view pr
 }  // namespace
 
 Api::Api(Parts parts)
-    : parts_(std::move(parts)), spc_(parts_.hub, parts_.pool, parts_.spc, parts_.options, parts_.id_seed), sse_(make_sse_dialect()) {
+    : parts_(std::move(parts)), spc_(parts_.hub, parts_.pool, parts_.spc, parts_.options, parts_.id_seed),
+      alerts_(parts_.hub, parts_.pool, parts_.options, parts_.spc, parts_.id_seed, parts_.has_alerts), sse_(make_sse_dialect()) {
     parts_.hub.on_event = [this](const HubStream& stream, const Batch& batch, std::size_t i) { on_event(stream, batch, i); };
     load_latest();
 }
@@ -65,6 +67,7 @@ Api::Api(Parts parts)
 void Api::on_event(const HubStream& stream, const Batch& batch, std::size_t i) {
     latest_.add(stream.name, batch.epoch, batch.seq_of(i), batch.events[i]);
     spc_.on_event(stream.name, batch.events[i]);
+    alerts_.on_event(stream.name, batch.events[i]);
 }
 
 /// What was there before this process: read in the background, so that starting does not wait for it.
@@ -144,7 +147,7 @@ void Api::handle_api(net::HttpExchange& exchange, std::string_view rest, const I
     if (rest.starts_with(session_prefix)) return session(exchange, rest.substr(session_prefix.size()));
     if (rest == "groups") return groups(exchange);
     if (rest.starts_with(group_prefix)) return forget_group(exchange, rest.substr(group_prefix.size()));
-    if (spc_.handle(exchange, rest, who)) return;
+    if (spc_.handle(exchange, rest, who) || alerts_.handle(exchange, rest, who)) return;
     refuse(exchange, GatewayError::unknown_path, exchange.request().path);
 }
 
@@ -154,10 +157,7 @@ void Api::refuse_method(net::HttpExchange& exchange, std::string_view allowed) {
     send_answer(exchange, no);
 }
 
-void Api::refuse(net::HttpExchange& exchange, GatewayError error, std::string_view detail) {
-    parts_.hub.count(error);
-    send_answer(exchange, error_answer(error, detail));
-}
+void Api::refuse(net::HttpExchange& exchange, GatewayError error, std::string_view detail) { weir::refuse(parts_.hub, exchange, error, detail); }
 
 const HubStream* Api::visible(net::HttpExchange& exchange, const IdentityPtr& who, const std::optional<std::string>& name) {
     const HubStream* stream = name ? parts_.hub.stream(*name) : nullptr;
@@ -171,16 +171,7 @@ void Api::deny(net::HttpExchange& exchange, const IdentityPtr& who, Needs needs)
     refuse(exchange, GatewayError::forbidden, "needs `" + std::string(needs_name(needs)) + "`");
 }
 
-void Api::answer_later(net::HttpExchange& exchange, std::function<HttpAnswer()> work) {
-    const bool submitted = parts_.pool.submit([this, ref = exchange.ref(), gzip = takes_gzip(exchange.request()), work = std::move(work)] {
-        auto answer = std::make_shared<HttpAnswer>(work());
-        if (gzip) compress(*answer);
-        (void)parts_.hub.reactor().post([ref, answer] {
-            if (auto* waiting = ref.get()) send_answer(*waiting, *answer);
-        });
-    });
-    if (!submitted) refuse(exchange, GatewayError::busy);
-}
+void Api::answer_later(net::HttpExchange& exchange, std::function<HttpAnswer()> work) { weir::answer_later(parts_.hub, parts_.pool, exchange, std::move(work)); }
 
 std::optional<Timestamp> Api::time_parameter(const net::HttpRequest& request, const char* name, bool& bad) {
     const auto text = request.query_parameter(name);

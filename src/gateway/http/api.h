@@ -8,6 +8,7 @@
 #include "base/metrics.h"
 #include "base/status_board.h"
 #include "gateway/auth/authenticator.h"
+#include "gateway/http/alerts_api.h"
 #include "gateway/http/answer.h"
 #include "gateway/http/latest_events.h"
 #include "gateway/http/push.h"
@@ -33,6 +34,7 @@ public:
         const std::vector<WindowInfo>& windows;
         const GatewayOptions& options;
         const SpcOptions& spc;
+        bool has_alerts;  ///< rules are configured
         std::string version;
         Timestamp started;
         std::uint64_t id_seed;  ///< makes ids of pushed events unique over restarts
@@ -53,7 +55,10 @@ public:
     /// Called by the hub for each event.
     void on_event(const HubStream& stream, const Batch& batch, std::size_t i);
     /// Once a second.
-    void sweep() { spc_.sweep(); }
+    void sweep() {
+        spc_.sweep();
+        alerts_.sweep();
+    }
 
 private:
     void answer(net::HttpExchange& exchange, std::string_view path, const IdentityPtr& who);
@@ -90,6 +95,7 @@ private:
     Parts parts_;
     LatestEvents latest_;
     SpcApi spc_;
+    AlertsApi alerts_;
     std::unique_ptr<Dialect> sse_;
     std::atomic<std::uint64_t> next_id_{1};
 };

@@ -186,6 +186,7 @@ Result<PushedEvents> read_pushed(std::string_view body, bool ndjson, Timestamp n
 
 Needs needs_of(std::string_view stream, std::string_view type) {
     if (type == "acknowledge") return Needs::acknowledge;
+    if (stream == "alert.in") return type == "shelve" || type == "unshelve" ? Needs::acknowledge : Needs::administer;
     constexpr std::string_view samples[] = {"put_sample", "correct_sample", "exclude_sample", "include_sample", "capability", "flush"};
     if (stream == "spc.in" && std::find(std::begin(samples), std::end(samples), type) == std::end(samples)) return Needs::administer;
     return Needs::publish;
@@ -195,7 +196,7 @@ std::optional<Needs> missing_for(const Permissions& who, std::string_view stream
     for (const EventView event : pushed.events) {
         if (const Needs needs = needs_of(stream, event.type); !who.meets(needs)) return needs;
         // What a command is about lies inside a boundary or not: the SPC endpoints look, an event is only written down.
-        if (stream == "spc.in" && event.type != "put_sample" && who.bounded() && !who.administer) return Needs::administer;
+        if (((stream == "spc.in" && event.type != "put_sample") || stream == "alert.in") && who.bounded() && !who.administer) return Needs::administer;
     }
     return std::nullopt;
 }
