@@ -161,3 +161,39 @@ def test_silence_and_violations_fire_and_end(weir):
     open_one = w.get("/api/v1/violations")["violations"][0]["violation_id"]
     assert request(w, "POST", f"/api/v1/violations/{open_one}/acknowledge", {"user": "ann", "reason": "tool"})[0] == 200
     until(lambda: not alerts(w, rule="spc"), "its acknowledgement ends it")
+
+
+def test_who_may_acknowledge_and_shelve_and_in_whose_name(weir):
+    """D15, D7: `acknowledge` is needed, by REST and by events; the token's holder is the user; what a token does not see is not there."""
+    w = weir(CONFIG + tokens(admin=ADMIN, ann="acknowledge = true\npublish = true", reader="", bob='acknowledge = true\nfilter = \'{"payload.key":"B"}\''))
+    for key in ("A", "B"):
+        assert as_token(w, "/api/v1/streams/pools/events", "admin-token", "POST", {"key": key, "data": {"fill": 150}})[0] == 200
+
+    def listed(token, query=""):
+        return json.loads(as_token(w, f"/api/v1/alerts{query}", token)[1])["alerts"]
+
+    until(lambda: len(listed("admin-token", "?rule=full")) == 2, "both fire")
+    ids = {alert["key"]: alert["id"] for alert in listed("admin-token", "?rule=full")}
+    assert [alert["key"] for alert in listed("bob-token")] == ["B"]
+    said = {"user": "somebody else", "reason": "seen"}
+
+    def command(token, key, what="acknowledge", body=said):
+        status, text, *_ = as_token(w, f"/api/v1/alerts/{ids[key]}/{what}", token, "POST", body)
+        return status, json.loads(text)
+
+    assert command("reader-token", "A")[0] == 403
+    assert command("bob-token", "A")[1]["error"]["code"] == "unknown_alert"
+    status, alert = command("bob-token", "B")
+    assert (status, alert["ack_user"], alert["ack_on_behalf_of"]) == (200, "bob", "somebody else")
+    status, alert = command("ann-token", "A", "shelve", {"for": "1h"})
+    assert (status, alert["shelved_by"]) == (200, "ann")
+
+    def pushed(token, kind, data):
+        return as_token(w, "/api/v1/streams/alert.in/events", token, "POST", {"type": kind, "data": data})[0]
+
+    assert pushed("reader-token", "acknowledge", {"alert_id": ids["A"], **said}) == 403
+    assert pushed("bob-token", "acknowledge", {"alert_id": ids["A"], **said}) == 403
+    assert pushed("ann-token", "put_rules", {"rules": []}) == 403
+    assert pushed("ann-token", "acknowledge", {"alert_id": ids["A"], **said}) == 200
+    until(lambda: listed("admin-token", "?rule=full&key=A")[0]["ack_user"] == "ann", "an event acknowledges too, in the name of its token's holder")
+    assert as_token(w, "/api/v1/streams/alert.answers/events", "admin-token", "POST", {"data": {}})[0] == 403

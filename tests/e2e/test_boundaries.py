@@ -325,7 +325,7 @@ def test_no_secret_is_ever_told(weir):
 
 def test_no_endpoint_that_shows_events_shows_one_outside_the_boundary(weir):
     """D7, spec.md 5: the table of endpoints is walked: each that answers the unbounded token with what is secret must be one that keeps it from the bounded one, and a new one must be told here how to be asked."""
-    w = start(weir, 'page = false\n', '[windows.minute]\nstream = "s"\nvalue = "/n"\nsize = "1min"\n[[characteristics]]\nid = 1\nname = "SECRET"\ncentre = 987654321\nsigma = 1\nusl = 987659999\n')
+    w = start(weir, 'page = false\n', '[windows.minute]\nstream = "s"\nvalue = "/n"\nsize = "1min"\n[[characteristics]]\nid = 1\nname = "SECRET"\ncentre = 987654321\nsigma = 1\nusl = 987659999\n[alerts.high]\nstream = "s"\nvalue = "/n"\nlevel = 100\n')
     minute = lambda n: f"2026-02-02T12:{n:02}:00Z"
     publish(w, "s", [{"key": key, "time": minute(n), "data": {"n": value, "mark": key}} for n in (1, 2, 30) for key, value in (("SECRET", 987654321), ("MINE", 5))])
     until(lambda: "SECRET" in request(w, "/api/v1/characteristics", "admin-token")[1], "the configured characteristic is there")
@@ -333,7 +333,8 @@ def test_no_endpoint_that_shows_events_shows_one_outside_the_boundary(weir):
         assert request(w, "/api/v1/samples", "admin-token", "POST", {"characteristic_id": 1, "sample_id": n, "value": 987654399 + n, "timestamp": minute(n)})[0] == 200
     violation = json.loads(request(w, "/api/v1/violations", "admin-token")[1])["violations"][0]["violation_id"]
     until(lambda: "SECRET" in request(w, "/api/v1/windows/minute", "admin-token")[1], "the windows are closed")
-    values = {"stream": "s", "name": "minute", "field": "/n", "characteristic_id": "1", "violation_id": str(violation), "from": minute(0), "to": minute(59)}
+    alert = until(lambda: json.loads(request(w, "/api/v1/alerts", "admin-token")[1])["alerts"], "the alert fires")[0]["id"]
+    values = {"stream": "s", "name": "minute", "alert_id": alert, "field": "/n", "characteristic_id": "1", "violation_id": str(violation), "from": minute(0), "to": minute(59)}
     shows_no_events = {"listStreams", "getStream", "listWindows", "listFeeds"}
     asked_elsewhere = {"followEvents"}  # never ends: in test_auth, with the same boundary by socket
     wide, narrow = signed(), signed(filter={"metadata.key": "MINE"})
@@ -349,4 +350,4 @@ def test_no_endpoint_that_shows_events_shows_one_outside_the_boundary(weir):
         assert outside.search(text[wide]), f"{form} does not show what this test looks for: {text[wide][:300]}"
         assert not outside.search(text[narrow]), f"{form}: {text[narrow][:300]}"
         walked.add(operation["operationId"])
-    assert {"listEvents", "listKeys", "getSeries", "listResults", "listCharacteristics", "getCharacteristic", "listSamples", "listSamplesOf", "listViolations", "getViolation"} <= walked, walked
+    assert {"listEvents", "listKeys", "getSeries", "listResults", "listCharacteristics", "getCharacteristic", "listSamples", "listSamplesOf", "listViolations", "getViolation", "listAlerts", "getAlert"} <= walked, walked
