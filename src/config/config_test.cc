@@ -385,6 +385,36 @@ TEST_CASE("config: the committed reference and example file are what the table p
     }
 }
 
+TEST_CASE("config: every option stands in the reference and in the example file") {
+    for (const Option& option : option_table())
+        CHECK_MESSAGE(std::any_of(sections().begin(), sections().end(), [&](const Section* s) { return s->pattern == option.section->pattern; }), option.path);
+}
+
+TEST_CASE("config: an alert's options are checked together, each mistake with its place (D15)") {
+    const auto alert = [](const std::string& text) { return std::string(pools) + "[alerts.full]\n" + text; };
+    const Config config = good(alert("stream = \"pools\"\nvalue = \"/currentfill\"\nlevel = 100\nclear = 90\nfor = \"30s\"\nlabels = { team = \"pools\" }\n"));
+    const AlertOptions& full = config.options.alerts.at("full");
+    CHECK(full.kind == AlertKind::threshold);
+    CHECK(full.level == 100);
+    CHECK(full.clear == 90);
+    CHECK(full.holds == 30s);
+    CHECK(full.labels.at("team") == "pools");
+    CHECK(good("[alerts.spc]\nkind = \"violation\"\n").options.alerts.at("spc").stream == "spc.violations");
+    const std::pair<const char*, const char*> wrong[] = {
+        {"", "alerts.full.stream is missing"},
+        {"stream = \"pools\"\n", "alerts.full.level is missing"},
+        {"stream = \"pools\"\nlevel = 1\nclear = 2\n", "alerts.full.clear is 2; allowed: at most alerts.full.level; alerts.full.level is 1 (weir.toml:8)"},
+        {"stream = \"pools\"\nlevel = 1\nclear = 0.5\ncondition = \"below\"\n", "alerts.full.clear is 0.5; allowed: at least alerts.full.level"},
+        {"stream = \"pools\"\nlevel = 1\nclear = 1\ncondition = \"equals\"\n", "alerts.full.clear is for condition above and below"},
+        {"stream = \"pools\"\nkind = \"rate\"\nlevel = 1\n", "alerts.full.over is missing"},
+        {"stream = \"pools\"\nkind = \"silence\"\n", "alerts.full.for is missing"},
+        {"stream = \"pools\"\nkind = \"silence\"\nfor = \"1min\"\nlevel = 1\n", "alerts.full.level is for kind threshold, rate"},
+        {"stream = \"alerts\"\nlevel = 1\n", "alerts.full.stream is \"alerts\"; allowed: a stream that alerts do not write"},
+        {"stream = \"pools\"\nlevel = 1\nescalate_after = \"1min\"\nseverity = \"fatal\"\n", "alerts.full.escalate_to is no worse than alerts.full.severity"},
+    };
+    for (const auto& [text, message] : wrong) CHECK_MESSAGE(contains(mistakes(alert(text)), message), mistakes(alert(text)));
+}
+
 TEST_CASE("config: the example file loads as it is, and each commented default means the default") {
     const Config as_is = good(print_example());
     CHECK(changes(good(""), as_is).empty());

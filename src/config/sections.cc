@@ -167,7 +167,7 @@ const std::vector<const Section*>& sections() {
     // The retention of `[log]` shares its heading.
     static const std::vector<const Section*> all{
         &section_of<LogOptions>(),   &section_of<StreamOptions>(), &section_of<FeedOptions>(),    &section_of<SourceOptions>(),
-        &section_of<DecodeOptions>(), &section_of<WindowOptions>(), &section_of<SpcOptions>(), &section_of<CharacteristicOptions>(), &section_of<StoreOptions>(),   &section_of<MappedTable>(),
+        &section_of<DecodeOptions>(), &section_of<WindowOptions>(), &section_of<SpcOptions>(), &section_of<CharacteristicOptions>(), &section_of<AlertOptions>(), &section_of<StoreOptions>(),   &section_of<MappedTable>(),
         &section_of<GatewayOptions>(), &section_of<TokenOptions>(),  &section_of<JwtOptions>(), &section_of<BroadcastOptions>(), &section_of<diag::Options>()};
     return all;
 }
