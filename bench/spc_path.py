@@ -48,19 +48,22 @@ def post(connection, path, body, content_type="application/json"):
 
 
 class Subscriber(threading.Thread):
-    def __init__(self, port, ids, on_bytes):
+    """Sends one message after the handshake, and hands on what it reads: `on_bytes(data, cut, now)`, of which what stands behind `cut` comes again."""
+
+    def __init__(self, port, path, message, on_bytes):
         super().__init__(daemon=True)
         self.socket = socket.create_connection(("127.0.0.1", port))
         key = base64.b64encode(os.urandom(16)).decode()
-        self.socket.sendall(f"GET /ws HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\r\n".encode())
+        self.socket.sendall(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\r\n".encode())
         head = b""
         while b"\r\n\r\n" not in head:
             head += self.socket.recv(1)
-        text = json.dumps({"type": "subscribe", "characteristic_ids": ids}).encode()
+        text = json.dumps(message).encode()
         mask = os.urandom(4)
         length = bytes([0x80 | len(text)]) if len(text) < 126 else bytes([0x80 | 126]) + len(text).to_bytes(2, "big")
         self.socket.sendall(b"\x81" + length + mask + bytes(b ^ mask[i % 4] for i, b in enumerate(text)))
         self.on_bytes = on_bytes
+        self.keep = 80  # bytes that one mark may take
 
     def run(self):
         rest = b""
@@ -68,7 +71,7 @@ class Subscriber(threading.Thread):
             now = time.monotonic()
             data = rest + data
             # What may be cut in two stays for the next read.
-            cut = max(0, len(data) - 80)
+            cut = max(0, len(data) - self.keep)
             self.on_bytes(data, cut, now)
             rest = data[cut:]
 
@@ -104,16 +107,20 @@ def cpu_of(pid):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def run(options, port, server):
-    control = None
+def ready(port):
     for _ in range(200):
         try:
             control = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
             control.request("GET", "/readyz")
             if control.getresponse().read() == b"ok\n":
-                break
+                return control
         except OSError:
             time.sleep(0.05)
+    raise SystemExit("weir is not ready")
+
+
+def run(options, port, server):
+    control = ready(port)
     ids = list(range(1, options.characteristics + 1))
     for i in ids:
         status, answer = post(control, "/api/v1/characteristics", json.dumps({"id": i, "limits": {"centre": 10, "sigma": 1}, "spec": {"lsl": 5, "usl": 15}}))
@@ -133,7 +140,7 @@ def throughput(options, port, server, ids):
             if found.start() < cut:
                 seen[found.group(1).decode()] += 1
 
-    Subscriber(port, ids, count).start()
+    Subscriber(port, "/ws", {"type": "subscribe", "characteristic_ids": ids}, count).start()
     prng = random.Random(1)
     bodies = ["\n".join(json.dumps({"characteristic_id": prng.choice(ids), "value": round(prng.gauss(10, 1), 3)}) for _ in range(options.batch)).encode() for _ in range(8)]
     sent = [0] * options.connections
@@ -173,7 +180,7 @@ def latency(options, port, server, ids):
             if at is not None:
                 took.append(now - at)
 
-    Subscriber(port, ids, count).start()
+    Subscriber(port, "/ws", {"type": "subscribe", "characteristic_ids": ids}, count).start()
     batch = 10
     connections = options.connections
     step = batch * connections / options.rate

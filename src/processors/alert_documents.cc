@@ -5,7 +5,7 @@
 namespace weir::alert_documents {
 namespace {
 
-std::string number(double value) {
+std::string text_of(double value) {
     std::string text;
     append_json_number(text, value);
     return text;
@@ -60,15 +60,27 @@ void alert(std::string& out, const AlertRule& rule, const Alert& alert, AlertCha
     json.end();
 }
 
-std::string message(const AlertRule& rule, std::optional<double> value, Timestamp last) {
+std::string message(const AlertRule& rule, const AlertSignal& signal) {
     const AlertOptions& o = rule.options;
-    constexpr std::string_view stands[] = {"above", "below", "equal to", "not equal to"};
-    const std::string level = number(o.level.value_or(0)), now = value ? number(*value) : "?";
+    const auto& value = signal.value();
     switch (o.kind) {
-        case AlertKind::threshold: return now + " is " + std::string(word(o.condition, stands)) + " " + level;
-        case AlertKind::rate: return "changes by " + now + " in " + to_text(o.per) + ", " + std::string(word(o.condition, stands)) + " " + level;
-        case AlertKind::silence: return "nothing since " + to_rfc3339(last);
-        case AlertKind::violation: return now + (value == 1 ? " violation is" : " violations are") + " not acknowledged";
+        case AlertKind::threshold:
+        case AlertKind::rate: {
+            constexpr std::string_view stands[] = {"above", "below", "equal to", "not equal to"};
+            if (!value) return {};
+            const std::string number = text_of(*value), level = text_of(o.level.value_or(0)), stand(word(o.condition, stands));
+            const std::string now = o.kind == AlertKind::rate ? "a change of " + number + " in " + to_text(o.per) : number;
+            if (!signal.holds()) return now + " is no longer " + stand + ' ' + level;
+            // Between the two levels it holds, because it has been beyond.
+            const bool between = (o.condition == AlertCondition::above && *value <= *o.level) || (o.condition == AlertCondition::below && *value >= *o.level);
+            if (between) return now + " has been " + stand + ' ' + level + ", and is not at " + text_of(rule.clear()) + " yet";
+            return now + " is " + stand + ' ' + level;
+        }
+        case AlertKind::silence: return signal.holds() ? "nothing since " + to_rfc3339(signal.last_time().value_or(signal.last_clock())) : "there is something again";
+        case AlertKind::violation: {
+            if (!signal.holds()) return "every violation is acknowledged or withdrawn";
+            return value == 1 ? "a violation is not acknowledged" : text_of(value.value_or(0)) + " violations are not acknowledged";
+        }
     }
     return {};
 }

@@ -113,7 +113,7 @@ void AlertProcessor::observe(Watch& watch, std::string_view key, AlertSignal& si
     }
     if (begins || (alert.open() && alert.subject.key == key)) {
         alert.subject.value = signal.value();
-        if (signal.holds()) alert.subject.message = alert_documents::message(rule, signal.value(), signal.last_time().value_or(signal.last_clock()));
+        alert.subject.message = alert_documents::message(rule, signal);
         alert.changed = true;
     }
     const std::string before = alert.id();

@@ -50,6 +50,7 @@ TEST_CASE("alerts: a number beyond its level fires once, tells what it is about,
     rig.now = rig.now + 90s;
     const auto end = rig.reading("A", "88");
     REQUIRE(changes(end) == "resolved");
+    CHECK(end[0]["message"] == "88 is no longer above 100");
     CHECK(end[0]["id"] == alert["id"]);
     CHECK(end[0]["duration_seconds"] == "90");
     CHECK(end[0]["resolved_at"] == to_rfc3339(rig.now));
@@ -64,12 +65,16 @@ TEST_CASE("alerts: a noisy number around a level is one alert, not hundreds; eac
     rig.rules(rule(above_100));
     Prng chance(7);
     std::size_t fired = 0;
+    std::string id;
     for (int i = 0; i < 2000; ++i) {
         rig.now = rig.now + 100ms;
-        for (const auto& message : rig.reading("A", std::to_string(92 + chance.below(17)))) fired += message["change"] == "firing";
+        for (const auto& message : rig.reading("A", std::to_string(92 + chance.below(17)))) fired += message["change"] == "firing", id = message["id"];
     }
     CHECK(fired == 1);
     CHECK(changes(rig.reading("B", "101")) == "firing");
+    rig.reading("A", "92");
+    REQUIRE(rig.ask("shelve", R"({"alert_id":")" + id + R"(","user":"ann","for":"1s"})") == "");
+    CHECK(rig.told_by_command[0]["message"] == "92 has been above 100, and is not at 90 yet");
     CHECK(changes(rig.reading("A", "90")) == "resolved");
     CHECK(changes(rig.reading("B", "91")).empty());
     // `below` is the same from the other side.
@@ -184,7 +189,7 @@ TEST_CASE("alerts: how fast a number changes (D15)") {
     const auto told = at(40, "107");
     REQUIRE(changes(told) == "firing");
     CHECK(told[0]["value"] == "10.5");  // 7 in 40 s
-    CHECK(told[0]["message"] == "changes by 10.5 in 1min, above 10");
+    CHECK(told[0]["message"] == "a change of 10.5 in 1min is above 10");
     CHECK(changes(at(75, "160")).empty());         // since 31 s: 55 in 44 s, which still is faster
     CHECK(changes(at(130, "161")) == "resolved");  // since 75 s: 1 in 55 s
 }

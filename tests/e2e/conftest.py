@@ -116,13 +116,13 @@ class Weir:
 
 @pytest.fixture
 def weir(tmp_path):
-    """weir(config) starts one; all end with the test."""
+    """weir(config) starts one (or makes one that is to be started, `begin=False`); all end with the test."""
     started = []
 
-    def start(config, name="weir", ready=True, **options):
+    def start(config, name="weir", ready=True, begin=True, **options):
         instance = Weir(tmp_path / name, config, **options)
         started.append(instance)
-        return instance.start(ready)
+        return instance.start(ready) if begin else instance
 
     yield start
     for instance in started:

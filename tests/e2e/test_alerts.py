@@ -1,13 +1,44 @@
 """Alerts of a real weir: over REST, to subscribers of the analytics dialect, over kill -9 (D15, S4-R14)."""
 import asyncio
+import csv
+import datetime
+import gzip
 import json
+import subprocess
 
 import websockets
 
-from conftest import DEADLINE, until
+from conftest import BINARY, DEADLINE, ROOT, until
 from test_auth import ADMIN, tokens
 from test_auth import request as as_token
 from test_spc import request
+
+RECORDED = """
+[log]
+path = "@FOLDER@/data"
+durability = "process"
+[gateway]
+port = @PORT@
+page = false
+[feeds.pools]
+[[feeds.pools.sources]]
+kind = "replay"
+file = "@FILE@"
+speed = 0
+[feeds.pools.decode]
+value = ["/occupancy"]
+time = ["/timestamp"]
+[alerts.crowded]
+stream = "pools"
+level = 100
+clear = 90
+for = "1min"
+[alerts.silent]
+stream = "pools"
+kind = "silence"
+for = "10min"
+per_key = false
+"""
 
 CONFIG = """
 [log]
@@ -197,3 +228,40 @@ def test_who_may_acknowledge_and_shelve_and_in_whose_name(weir):
     assert pushed("ann-token", "acknowledge", {"alert_id": ids["A"], **said}) == 200
     until(lambda: listed("admin-token", "?rule=full&key=A")[0]["ack_user"] == "ann", "an event acknowledges too, in the name of its token's holder")
     assert as_token(w, "/api/v1/streams/alert.answers/events", "admin-token", "POST", {"data": {}})[0] == 403
+
+
+def test_a_recording_gives_the_same_alerts_as_history_and_as_a_replay_and_those_are_right(weir, tmp_path):
+    """D15, spec.md 8 (replay is deterministic): SSD-7 as it was recorded; what a plain loop over the file finds."""
+    recording = ROOT / "tests/data/ssd7-5s.csv.gz"
+    with gzip.open(recording, "rt") as lines:
+        rows = [(datetime.datetime.fromisoformat(row["timestamp"]), float(row["occupancy"])) for row in csv.DictReader(lines)]
+    expected, since, firing = [], None, None
+    for at, value in rows:
+        holds = value > (90 if since else 100)
+        if since and not firing and at - since >= datetime.timedelta(minutes=1):
+            firing = since + datetime.timedelta(minutes=1)
+        if holds and not since:
+            since = at
+        if not holds and firing:
+            expected.append((firing, at))
+        if not holds:
+            since = firing = None
+    assert len(expected) > 3
+
+    def crowded(w):
+        time = lambda text: datetime.datetime.fromisoformat(text.replace("Z", "+00:00"))
+        return [(time(a["triggered_at"]), time(a["resolved_at"])) for a in reversed(w.get("/api/v1/alerts?state=resolved&rule=crowded")["alerts"])]
+
+    replayed = weir(RECORDED.replace("@FILE@", str(recording)), name="replayed")
+    until(lambda: crowded(replayed) == expected, "the replay found what there is")
+
+    empty = tmp_path / "empty.csv"
+    empty.write_text("timestamp,occupancy\n")
+    w = weir(RECORDED.replace("@FILE@", str(empty)), name="imported", begin=False)
+    subprocess.run([BINARY, "import", "-c", str(w.config), "--feed", "pools", str(recording)], check=True, timeout=DEADLINE, cwd=w.folder, capture_output=True)
+    w.start()
+    assert crowded(w) == expected
+    # Time is the recording's there: what was not heard for ten minutes then is an alert then.
+    pauses = [(b - a) for (a, _), (b, _) in zip(rows, rows[1:]) if b - a > datetime.timedelta(minutes=10)]
+    silent = w.get("/api/v1/alerts?state=resolved&rule=silent")["alerts"]
+    assert len(silent) == len(pauses) and [round(a["duration_seconds"]) for a in reversed(silent)] == [round((pause - datetime.timedelta(minutes=10)).total_seconds()) for pause in pauses]
