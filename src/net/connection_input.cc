@@ -9,6 +9,12 @@
 #include "net/connection_internal.h"
 
 namespace weir::net {
+namespace {
+
+/// What a frame takes of its connection's turn beside its bytes (ServerOptions::read_bytes_per_turn).
+constexpr std::size_t kFrameCost = 64;
+
+}  // namespace
 
 bool Connection::can_read() const noexcept {
     if (!alive() || flag(kPaused)) return false;
@@ -68,6 +74,7 @@ void Connection::read_all(bool ended) {
     }
     const std::size_t room = scratch.receive.size() - WebSocketDecoder::kPadding;
     std::size_t share = server_->options_.read_bytes_per_turn;
+    scratch.frames = 0;
     while (can_read()) {
         const long n = receive(scratch.receive.data(), room);
         if (n == kAgain) return;
@@ -84,7 +91,7 @@ void Connection::read_all(bool ended) {
         take_input({scratch.receive.data(), size});
         // Less than was asked for: there was no more. (TLS hands out one record at a time.)
         if (size < room && !ended && !flag(kTls)) return;
-        share -= std::min(share, size);
+        share -= std::min(share, size + std::exchange(scratch.frames, 0) * kFrameCost);
         if (share == 0 && alive()) {
             set(kInputWaits);
             return schedule_read();
@@ -203,6 +210,7 @@ void Connection::take_frames(std::span<char>& input) {
         WebSocketLimits limits = server_->options_.websocket;
         if (open) limits.message_bytes_max = std::min(limits.message_bytes_max, handler_->message_bytes_max());
         const auto event = decoder->next(input, limits, inflater);
+        ++scratch.frames;
         switch (event.kind) {
             case WebSocketDecoder::Kind::more: more = false; break;
             case WebSocketDecoder::Kind::text:

@@ -49,6 +49,7 @@ struct HttpServer::Scratch {
     std::vector<char> receive;
     std::string cork;              ///< output of the connection that is being served, sent in one call when that is done
     WebSocketDecoder decoder;      ///< idle between connections
+    std::size_t frames = 0;        ///< decoded for the connection that is being served, this turn
     std::unique_ptr<Inflater> inflater;
     Deflaters deflaters;
     std::string deflated, record;

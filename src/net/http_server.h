@@ -54,7 +54,7 @@ struct ServerOptions {
     Duration linger = 2s;                 ///< how long a refused peer may go on sending before it is cut off
     std::size_t send_buffer_bytes_max = 1 << 20;  ///< kept for Connection::send; above, send refuses
     std::size_t receive_buffer_bytes = 64 * 1024; ///< one for the whole server
-    std::size_t read_bytes_per_turn = 256 * 1024; ///< of one connection; the rest has to wait for the others
+    std::size_t read_bytes_per_turn = 256 * 1024; ///< of one connection; the rest has to wait for the others. A frame counts 64 beside its bytes: small ones cost as much as others
     int socket_send_buffer = 0;           ///< SO_SNDBUF; 0: the kernel's own sizing
 
     // Flush passes: the next one starts no sooner than `flush_duty` times what the last one used after that one's start (1: at

@@ -417,6 +417,26 @@ TEST_CASE("server: a peer that sends without end does not keep the others waitin
     CHECK(seen.size() == 1 + flood.size() / masked(0x81, std::string(100, 'f')).size());
 }
 
+TEST_CASE("server: a peer that sends the smallest frames without end keeps the others waiting no longer than one with large ones") {
+    ServerOptions options;
+    options.receive_buffer_bytes = 4096;
+    options.read_bytes_per_turn = 64 * 1024;
+    World world(options);
+    Client busy = world.connect();
+    busy.upgrade();
+    std::string flood;
+    constexpr std::size_t pings = 9000;
+    for (std::size_t i = 0; i < pings; ++i) flood += masked(0x89, "");
+    busy.say(flood);
+    const auto answered = [&] { return busy.take().size() / 2; };
+    world.reactor.turn();
+    std::size_t pongs = answered();
+    CHECK(pongs > 500);
+    CHECK(pongs < 3000);  // two turns of it
+    for (int i = 0; i < 200; ++i) world.reactor.turn(), pongs += answered();
+    CHECK(pongs == pings);
+}
+
 TEST_CASE("server: who asks and is done sending gets the whole answer (RFC 9112, 9.6)") {
     for (const std::size_t size : std::initializer_list<std::size_t>{5, 300'000, 4'000'000}) {
         CAPTURE(size);
