@@ -79,6 +79,7 @@ struct GatewayOptions {
     std::uint64_t ring_bytes = 4 * 1024 * 1024;         ///< encoded frames kept for one audience
     std::uint32_t subscriptions_per_session = 1000;
     std::uint64_t filter_bytes_per_session = 1024 * 1024;  ///< `Filter::weight` of its subscriptions together; a single filter is bounded by itself
+    std::uint32_t streams_max = 10'000;                 ///< with so many, clients make no more by pushing to a new name
     std::uint32_t groups_max = 1000;                    ///< groups that share a subscription out, with members or without
     std::uint64_t group_unacked_bytes = 4 * 1024 * 1024;  ///< handed to members of one group and not acknowledged; then it reads no more
     Duration group_timeout = 30s;                       ///< at that bound: who acknowledges nothing for so long is closed

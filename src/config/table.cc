@@ -388,6 +388,8 @@ std::vector<Option> gateway_rows() {
         option("gateway.filter_bytes_per_session", &GatewayOptions::filter_bytes_per_session).bytes().range(1024, 1ll << 34).changes(When::reload)
             .help("The filters of a session's subscriptions together: their texts, and 64 bytes for each condition and value. One more is refused with an error; a session's only filter never is. "
                   "weir keeps each for every stream that it is asked of."),
+        option("gateway.streams_max", &GatewayOptions::streams_max).range(1, 10'000'000)
+            .help("With so many streams in the log, a push to a name that is not among them is refused: each takes memory for good."),
         option("gateway.groups_max", &GatewayOptions::groups_max).range(1, 1'000'000)
             .help("Groups that share a subscription out, with members or without. One more is refused with an error."),
         option("gateway.group_unacked_bytes", &GatewayOptions::group_unacked_bytes).bytes().range(64 * 1024, 1ll << 32)

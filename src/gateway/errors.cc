@@ -38,6 +38,7 @@ constexpr std::array<GatewayErrorRow, static_cast<std::size_t>(E::count)> rows{{
     {E::bad_path, "bad_path", "Invalid filter path", Retry::changed, 0, 400, "A path is empty or ends in a backslash."},
     {E::filter_too_large, "filter_too_large", "Filter too large", Retry::changed, 0, 400, "A filter has more than 1,000 conditions, 10,000 values, 16 levels, or 16 steps in a path."},
     {E::unknown_stream, "unknown_stream", "Unknown stream", Retry::changed, 0, 404, "No stream has this name, or the token may not see it."},
+    {E::too_many_streams, "too_many_streams", "Too many streams", Retry::no, 0, 409, "A push names a stream that is not there, and there are `gateway.streams_max`."},
     {E::bad_since, "bad_since", "Invalid since", Retry::changed, 0, 400, "`since` is no time, no map of stream to {epoch, seq}, no {\"last\": n}."},
     {E::bad_delivery, "bad_delivery", "Invalid delivery", Retry::changed, 0, 0, "`delivery` holds a member that is unknown or impossible; `detail` says which."},
     {E::bad_group, "bad_group", "Invalid group", Retry::changed, 0, 0, "`group` is no text of 1 to 128 bytes, or stands beside a `delivery`, which would take events away from the group; or `ack` stands without a `group`, or is no boolean."},

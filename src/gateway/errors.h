@@ -36,6 +36,7 @@ enum class GatewayError : std::uint8_t {
     bad_path,
     filter_too_large,
     unknown_stream,
+    too_many_streams,
     bad_since,
     bad_delivery,
     bad_group,

@@ -102,6 +102,8 @@ public:
 
     /// The stream as the hub knows it: in the log or in the configuration. Null for any other, and for hidden ones.
     HubStream* stream(std::string_view name);
+    /// Whether a client may write there, also if that makes it.
+    bool has_room_for(std::string_view name) { return stream(name) != nullptr || streams_.size() < parts_.options.streams_max; }
     const std::map<StreamName, std::unique_ptr<HubStream>, std::less<>>& streams() const { return streams_; }
     bool has_type(StreamType type) const;
     /// How many sessions get the stream as a broadcast now.

@@ -306,3 +306,27 @@ def test_a_page_of_an_allowed_origin_may_read_what_it_is_answered(weir):
         for method in ("GET", "OPTIONS"):
             status, headers = ask_as("http://evil.example", method, "/api/v1/streams?token=user-token", **preflight)
             assert status == 403 and "Access-Control-Allow-Origin" not in headers
+
+
+def test_clients_cannot_make_streams_without_end(weir):
+    """Issue of memory that stays: with gateway.streams_max streams a push to a new name is refused, by HTTP and by WebSocket; those that are there go on."""
+    w = weir(BASE + "streams_max = 20\n")
+    made = []
+    for n in range(30):
+        status, answer = w.post(f"/api/v1/streams/made.{n}/events", {"data": {"n": n}})
+        if status != 200:
+            assert (status, answer["error"]["code"]) == (409, "too_many_streams"), answer
+            break
+        made.append(n)
+        until(lambda: f"made.{n}" in {stream["name"] for stream in w.get("/api/v1/streams")["streams"]}, "the stream is there")
+    assert 5 <= len(made) <= 20
+    assert len(w.get("/api/v1/streams")["streams"]) == 20
+    assert w.post("/api/v1/streams/made.0/events", {"data": {"n": 1}})[0] == 200
+
+    async def publish(stream):
+        async with websockets.connect(w.ws("/stream")) as socket:
+            await socket.send(json.dumps({"type": "publish", "data": {"stream": stream, "event": {"data": {"n": 2}}}}))
+            return json.loads(await asyncio.wait_for(socket.recv(), DEADLINE))
+
+    assert asyncio.run(publish("another"))["data"]["code"] == "too_many_streams"
+    assert asyncio.run(publish("made.0"))["type"] == "published"

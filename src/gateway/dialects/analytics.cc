@@ -251,6 +251,7 @@ private:
         // Whoever may only see some streams may only write to these.
         if (!may.every_stream && !may.sees(*stream, hub_.directory().type_of(*stream)))
             return refused(GatewayError::unknown_stream, "`" + cut(*stream, 128) + "`");
+        if (!hub_.has_room_for(*stream)) return refused(GatewayError::too_many_streams, "`" + cut(*stream, 128) + "`");
         if (!one == !(events && events->is_array())) return refused(GatewayError::bad_event, "either `data.event` or a list `data.events`");
         const std::size_t count = one ? 1 : events->items().size();
         Duration retry_after{0};

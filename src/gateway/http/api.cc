@@ -252,6 +252,7 @@ void Api::push_events(net::HttpExchange& exchange, const IdentityPtr& who, std::
     const bool ndjson = type.starts_with("application/x-ndjson") || type.starts_with("application/jsonl");
     if (!ndjson && !type.starts_with("application/json")) return refuse(exchange, GatewayError::unsupported_media_type, "application/json or application/x-ndjson");
     if (parts_.directory.is_computed(stream)) return refuse(exchange, GatewayError::forbidden, "`" + stream + "` holds what weir computes");
+    if (!parts_.hub.has_room_for(stream)) return refuse(exchange, GatewayError::too_many_streams, stream);
     exchange.read_body(parts_.options.max_message_size, [this, stream = std::move(stream), ndjson, who](net::HttpExchange& waiting, std::string_view body) {
         const bool submitted = parts_.pool.submit([this, ref = waiting.ref(), stream, ndjson, who, text = std::string(body)] {
             auto answer = [this, ref](HttpAnswer made) {
