@@ -29,11 +29,12 @@ void broadcast(std::string_view input);
 void door(std::string_view input);
 void tokens(std::string_view input);
 void resume(std::string_view input);
+void alerts(std::string_view input);
 
 inline constexpr Target targets[] = {{"websocket", websocket}, {"http", http},           {"json", json}, {"decoder", decoder},     {"filter", filter},
                                      {"block", block},         {"schedule", schedule},   {"recording", recording}, {"config", config}, {"time", time},
                                      {"analytics", analytics}, {"spc", spc},             {"broadcast", broadcast}, {"door", door}, {"tokens", tokens},
-                                     {"resume", resume}};
+                                     {"resume", resume},       {"alerts", alerts}};
 
 /// The self-test (WEIR_FUZZ_PLANT=1): each target then sees one answer falsified, in a case that its corpus does not hold but that mutation
 /// reaches. A run that does not end by a failed check proves nothing about the code, but a lot about the target.

@@ -19,9 +19,6 @@ Result<Start> put_alert_rules(const Config& config, Log& log, Timestamp now, std
     for (const auto& [name, alert] : config.options.alerts) {
         const std::string place = "alerts." + name;
         Json json = AlertRule::json_of(name, alert, value_pointers(alert.value, alert.stream, config.options.feeds));
-        const bool is_number = alert.kind == AlertKind::threshold || alert.kind == AlertKind::rate;
-        if (is_number && !json.find("values"))
-            return Error{"bad_config", config.where(place) + place + ".value is missing; allowed: a JSON Pointer to the number, since no feed of " + alert.stream + " says where it stands"};
         if (const auto rule = AlertRule::parse(json); !rule.ok()) return Error(rule.error()).within(config.where(place) + place);
         rules.push_back(std::move(json));
     }

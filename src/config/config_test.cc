@@ -391,7 +391,7 @@ TEST_CASE("config: every option stands in the reference and in the example file"
 }
 
 TEST_CASE("config: an alert's options are checked together, each mistake with its place (D15)") {
-    const auto alert = [](const std::string& text) { return std::string(pools) + "[alerts.full]\n" + text; };
+    const auto alert = [](const std::string& text) { return std::string(pools) + "[feeds.pools.decode]\nvalue = [\"/currentfill\"]\n[alerts.full]\n" + text; };
     const Config config = good(alert("stream = \"pools\"\nvalue = \"/currentfill\"\nlevel = 100\nclear = 90\nfor = \"30s\"\nlabels = { team = \"pools\" }\n"));
     const AlertOptions& full = config.options.alerts.at("full");
     CHECK(full.kind == AlertKind::threshold);
@@ -403,12 +403,13 @@ TEST_CASE("config: an alert's options are checked together, each mistake with it
     const std::pair<const char*, const char*> wrong[] = {
         {"", "alerts.full.stream is missing"},
         {"stream = \"pools\"\n", "alerts.full.level is missing"},
-        {"stream = \"pools\"\nlevel = 1\nclear = 2\n", "alerts.full.clear is 2; allowed: at most alerts.full.level; alerts.full.level is 1 (weir.toml:8)"},
+        {"stream = \"pools\"\nlevel = 1\nclear = 2\n", "alerts.full.clear is 2; allowed: at most alerts.full.level; alerts.full.level is 1 (weir.toml:10)"},
         {"stream = \"pools\"\nlevel = 1\nclear = 0.5\ncondition = \"below\"\n", "alerts.full.clear is 0.5; allowed: at least alerts.full.level"},
         {"stream = \"pools\"\nlevel = 1\nclear = 1\ncondition = \"equals\"\n", "alerts.full.clear is for condition above and below"},
         {"stream = \"pools\"\nkind = \"rate\"\nlevel = 1\n", "alerts.full.over is missing"},
         {"stream = \"pools\"\nkind = \"silence\"\n", "alerts.full.for is missing"},
         {"stream = \"pools\"\nkind = \"silence\"\nfor = \"1min\"\nlevel = 1\n", "alerts.full.level is for kind threshold, rate"},
+        {"stream = \"other\"\nlevel = 1\n", "alerts.full.value is missing; allowed: a JSON Pointer to the number, since no feed of other says where it stands"},
         {"stream = \"alerts\"\nlevel = 1\n", "alerts.full.stream is \"alerts\"; allowed: a stream that alerts do not write"},
         {"stream = \"pools\"\nlevel = 1\nescalate_after = \"1min\"\nseverity = \"fatal\"\n", "alerts.full.escalate_to is no worse than alerts.full.severity"},
     };

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <set>
 
 #include "base/spelling.h"
@@ -213,6 +214,9 @@ private:
             fail(path + ".stream", path + ".stream is " + quoted(alert.stream) + "; allowed: a stream that alerts do not write");
         else if (!alert.stream.starts_with("spc.")) check_stream(path + ".stream", alert.stream);
         if (is_number) require(path, "level", alert.level.has_value(), "allowed: a number");
+        const auto says_where = [&](const auto& feed) { return feed.second.stream == alert.stream && !feed.second.decode.value.empty(); };
+        if (is_number && alert.value.empty() && !alert.stream.empty() && std::none_of(options_.feeds.begin(), options_.feeds.end(), says_where))
+            require(path, "value", false, "allowed: a JSON Pointer to the number, since no feed of " + alert.stream + " says where it stands");
         if (alert.kind == AlertKind::rate) require(path, "over", alert.over > 0s, "allowed: how far back a change is looked at, such as 5min");
         if (alert.kind == AlertKind::silence) require(path, "for", alert.holds > 0s, "allowed: how long no event may come, such as 1min");
         if (alert.escalate_after > 0s && alert.escalate_to <= alert.severity)

@@ -80,7 +80,8 @@ std::optional<Timestamp> Alert::due(const AlertRule& rule) const {
 void Alert::begin(const AlertRule& rule, Timestamp time, Timestamp now, Listener& listener) {
     phase_ = Phase::pending;
     ++episode_;
-    id_ = derived_id({"alert", rule.name, place_, std::to_string(time.micros()), std::to_string(episode_)});
+    // The event that began it tells it from one of a rule that had the name before.
+    id_ = derived_id({"alert", rule.name, place_, subject.stream, subject.epoch, std::to_string(subject.seq), std::to_string(time.micros()), std::to_string(episode_)});
     pending_at_ = time;
     pending_clock_ = now;
     count_ = 0;

@@ -129,11 +129,11 @@ void AlertProcessor::advance(Watch& watch, Timestamp now) {
     now_ = now;
     if (std::exchange(watch.expects, false)) expect_keys(watch);
     while (!watch.silences.empty() && watch.silences.begin()->first <= now) {
-        const std::string key = watch.silences.begin()->second;
+        const auto [asked, key] = *watch.silences.begin();
         watch.silences.erase(watch.silences.begin());
         AlertSignal& signal = watch.signals.find(key)->second;
         signal.queued.reset();
-        if (const auto at = signal.silent_at(watch.rule); at && *at <= now) {
+        if (const auto at = signal.silent_at(watch.rule); at && *at <= asked) {
             signal.fall_silent();
             signal.changed = true;
             cause_ = "silence/" + watch.rule.name + '/' + key + '/' + std::to_string(at->micros());
@@ -143,18 +143,21 @@ void AlertProcessor::advance(Watch& watch, Timestamp now) {
         queue(watch, key, signal);
     }
     while (!watch.dues.empty() && watch.dues.begin()->first <= now) {
-        const auto [at, place] = *watch.dues.begin();
+        const auto [asked, place] = *watch.dues.begin();
         watch.dues.erase(watch.dues.begin());
         Alert& alert = watch.alerts.find(place)->second;
         alert.queued.reset();
-        cause_ = "due/" + alert.id() + '/' + std::to_string(alert.due(watch.rule).value_or(at).micros());
-        told_now_ = 0;
-        alert.pass(watch.rule, now, *this);
+        if (const auto at = alert.due(watch.rule); at && *at <= asked) {
+            cause_ = "due/" + alert.id() + '/' + std::to_string(at->micros());
+            told_now_ = 0;
+            alert.pass(watch.rule, now, *this);
+        }
         queue(watch, alert);
     }
 }
 
-// What is queued may be looked at sooner than needed, never later: so an event that moves it back need not search for it.
+// What is queued may be asked for sooner than it is due, never later: so an event that moves it back need not search for it. Asked too soon, it is queued
+// again, so that all that is due goes in the order of its times, however long each has been queued.
 
 void AlertProcessor::queue(Watch& watch, const std::string& key, AlertSignal& signal) {
     const auto at = signal.silent_at(watch.rule);

@@ -214,6 +214,19 @@ TEST_CASE("alerts: silence, of a key that is known or named, or of all; the next
         CHECK(changes(rig.pass(10min)) == "firing firing");
         CHECK(rig.pass(10min).empty());
     }
+    SUBCASE("what is due at once goes in the order of its times, whatever was thought before, and whether or not there was a restart") {
+        rig.rules(silent + "}");
+        rig.reading("A", "1");
+        rig.now = rig.now + 1s;
+        rig.reading("B", "1");
+        rig.now = rig.now + 5s;
+        rig.reading("A", "1");
+        rig.now = rig.now + 10min;
+        const auto told = rig.commit({}, "pools");
+        REQUIRE(changes(told) == "firing firing");
+        CHECK(told[0].key == "silent/B");
+        CHECK(told[1].key == "silent/A");
+    }
     SUBCASE("a key that is named and never comes") {
         rig.rules(silent + R"(,"keys":["Z"]})");
         CHECK(changes(rig.pass(61s)) == "firing");
