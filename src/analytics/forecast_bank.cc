@@ -29,8 +29,8 @@ ForecastBank::ForecastBank(std::uint32_t horizon, std::uint32_t season, double d
       season_table_(std::size_t{std::max(season, 1u)} * place_size, none),
       origins_(std::size_t{horizon} * origin_size, none),
       errors_(family_errors * horizon, 0.0),
-      season_changed_((std::max(season, 1u) + season_chunk - 1) / season_chunk, true),
-      origin_changed_((horizon + origin_chunk - 1) / origin_chunk, true) {
+      season_changed_((std::max(season, 1u) + season_chunk - 1) / season_chunk, false),
+      origin_changed_((horizon + origin_chunk - 1) / origin_chunk, false) {
     WEIR_ASSERT(horizon > 0 && season != 1 && discount < 1);
     std::copy(std::begin(damped_grid), std::end(damped_grid), damped_.begin());
     for (const DampedTrend& trend : damped_)
@@ -171,6 +171,11 @@ double ForecastBank::damped(std::uint32_t steps) const {
     if (!begun_) return none;
     const std::size_t i = best(2 * alpha_count, damped_count, steps);
     return damped_[i].level + damping(i, steps) * damped_[i].trend + place(now_ + steps)[2 + i];
+}
+
+std::size_t ForecastBank::unsaved_bytes() const {
+    const auto changed = [](const std::vector<bool>& chunks) { return static_cast<std::size_t>(std::count(chunks.begin(), chunks.end(), true)); };
+    return 8 * (32 + errors_.size() + changed(season_changed_) * season_chunk * place_size + changed(origin_changed_) * origin_chunk * origin_size);
 }
 
 void ForecastBank::save(std::vector<std::pair<std::string, std::string>>& parts) {

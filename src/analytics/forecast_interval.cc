@@ -28,7 +28,7 @@ ForecastInterval::ForecastInterval(std::uint32_t horizon, std::uint32_t kept, do
       level_(level),
       miss_(horizon, 1 - level),
       errors_(std::size_t{horizon} * kept, std::numeric_limits<double>::quiet_NaN()),
-      changed_((kept + chunk_rows - 1) / chunk_rows, true) {
+      changed_((kept + chunk_rows - 1) / chunk_rows, false) {
     WEIR_ASSERT(horizon > 0 && kept > 0 && level > 0 && level < 1);
 }
 
@@ -50,6 +50,11 @@ void ForecastInterval::add(std::span<const double> errors) {
     const std::size_t row = added_++ % kept_;
     std::copy(errors.begin(), errors.end(), errors_.begin() + static_cast<std::ptrdiff_t>(row * horizon_));
     changed_[row / chunk_rows] = true;
+}
+
+std::size_t ForecastInterval::unsaved_bytes() const {
+    const auto changed = static_cast<std::size_t>(std::count(changed_.begin(), changed_.end(), true));
+    return 8 * (1 + miss_.size() + changed * chunk_rows * horizon_);
 }
 
 void ForecastInterval::save(std::vector<std::pair<std::string, std::string>>& parts) {

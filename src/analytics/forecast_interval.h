@@ -35,6 +35,9 @@ public:
     /// State in parts, changed ones only: `i` what changes always, `e<n>` 8 outcomes.
     void save(std::vector<std::pair<std::string, std::string>>& parts);
     bool load(std::string_view name, std::string_view bytes);
+    /// About what `save` would give; and what one outcome adds to the head.
+    std::size_t unsaved_bytes() const;
+    static std::size_t step_bytes(std::uint32_t horizon) { return 8 * std::size_t{horizon} * chunk_rows; }
     static std::size_t memory_bytes(std::uint32_t horizon, std::uint32_t kept) { return 8 * std::size_t{horizon} * (kept + 1); }
 
 private:

@@ -35,8 +35,8 @@ Forecaster::Forecaster(const ForecasterOptions& options)
       records_(forecast_model_count * options.horizon),
       outcomes_(kept_),
       rows_(std::size_t{options.horizon} * column_count * options.horizon, none),
-      rows_changed_((options.horizon + row_chunk - 1) / row_chunk, true),
-      outcomes_changed_((kept_ + outcome_chunk - 1) / outcome_chunk, true) {}
+      rows_changed_((options.horizon + row_chunk - 1) / row_chunk, false),
+      outcomes_changed_((kept_ + outcome_chunk - 1) / outcome_chunk, false) {}
 
 std::size_t Forecaster::memory_bytes(const ForecasterOptions& o) {
     const std::size_t h = o.horizon;

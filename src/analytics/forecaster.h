@@ -83,6 +83,10 @@ public:
     std::vector<std::pair<std::string, std::string>> save();
     bool load(std::string_view name, std::string_view bytes);
     static std::size_t memory_bytes(const ForecasterOptions& options);
+    /// About what `save` would give.
+    std::size_t unsaved_bytes() const;
+    /// The same after one step.
+    static std::size_t step_bytes(const ForecasterOptions& options);
 
 private:
     /// Discounted sums for one model at one step ahead: its own errors beside those of each benchmark, for the same outcomes.
@@ -98,7 +102,7 @@ private:
     };
     /// A row of the ring of pending forecasts: what each model said, what was given.
     enum Column : std::uint8_t { combined = 5, given, given_lower, given_upper, column_count };
-    static constexpr std::size_t row_chunk = 4, outcome_chunk = 32;
+    static constexpr std::size_t row_chunk = 1, outcome_chunk = 32;
 
     double* row(std::uint64_t step) { return &rows_[step % options_.horizon * options_.horizon * column_count]; }
     Record& record(ForecastModel model, std::uint32_t steps) { return records_[static_cast<std::size_t>(model) * options_.horizon + steps - 1]; }

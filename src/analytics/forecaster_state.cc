@@ -61,6 +61,18 @@ Parts Forecaster::save() {
     return parts;
 }
 
+std::size_t Forecaster::unsaved_bytes() const {
+    const auto changed = [](const std::vector<bool>& chunks) { return static_cast<std::size_t>(std::count(chunks.begin(), chunks.end(), true)); };
+    return 64 + records_.size() * sizeof(Record) + changed(rows_changed_) * row_chunk * options_.horizon * column_count * 8 +
+           changed(outcomes_changed_) * outcome_chunk * sizeof(Outcome) + bank_.unsaved_bytes() + interval_.unsaved_bytes();
+}
+
+std::size_t Forecaster::step_bytes(const ForecasterOptions& o) {
+    // A step changes one chunk of each; a fresh one says what the heads are.
+    return Forecaster({.horizon = o.horizon}).unsaved_bytes() + row_chunk * o.horizon * column_count * 8 + outcome_chunk * sizeof(Outcome) +
+           ForecastBank::step_bytes + ForecastInterval::step_bytes(o.horizon);
+}
+
 bool Forecaster::load(std::string_view name, std::string_view bytes) {
     if (name.empty()) return false;
     const std::string_view rest = name.substr(1);

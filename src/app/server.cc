@@ -13,6 +13,7 @@
 #include "gateway/gateway.h"
 #include "log/sqlite_log.h"
 #include "processors/feed_status_processor.h"
+#include "processors/forecast_processor.h"
 #include "processors/runner.h"
 #include "processors/window_document.h"
 #include "processors/window_processor.h"
@@ -122,6 +123,11 @@ Result<void> Server::Parts::start_processors() {
     }
     // Retention keeps what a processor has not read yet, and what it reads again after a crash.
     for (const auto& [name, window] : config.options.windows) log->hold_for("window/" + name, {window.stream}, Runner::snapshot_key);
+    for (const auto& [name, forecast] : config.options.forecasts) {
+        auto processor = std::make_unique<ForecastProcessor>(name, forecast, config.options.windows.at(forecast.window));
+        log->hold_for(processor->name(), processor->inputs(), Runner::snapshot_key);
+        runner->add(std::move(processor));
+    }
     if (!config.options.spc.enabled) return runner->start();
     auto spc = std::make_unique<SpcProcessor>(config.options.spc, spc_sources(config.options));
     log->hold_for(spc->name(), spc->inputs(), Runner::snapshot_key);
@@ -176,8 +182,11 @@ Result<void> Server::Parts::start_stores() {
 
 Result<void> Server::Parts::start_gateway() {
     if (!config.options.gateway.enabled || mode == Mode::history) return ok();
+    // There from the start, so that who subscribes to predictions hears of a producer.
+    StreamTable streams = config.options.streams;
+    if (!config.options.forecasts.empty()) streams.try_emplace(StreamName(ForecastProcessor::predictions));
     WEIR_TRY(gateway, Gateway::start({*log, status, metrics, clock}, {.options = config.options.gateway,
-                                                                      .streams = config.options.streams,
+                                                                      .streams = std::move(streams),
                                                                       .windows = config.options.windows,
                                                                       .feeds = config.options.feeds,
                                                                       .spc = config.options.spc,
@@ -233,6 +242,8 @@ bool Server::caught_up() {
     };
     for (const auto& [name, window] : parts_->config.options.windows)
         if (parts_->runner->position() < last_commit(window.stream)) return false;
+    for (const auto& [name, forecast] : parts_->config.options.forecasts)
+        if (parts_->runner->position() < last_commit(parts_->config.options.windows.at(forecast.window).output)) return false;
     for (const auto& store : parts_->stores)
         if (!store->caught_up()) return false;
     return true;

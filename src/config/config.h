@@ -10,6 +10,7 @@
 #include "base/filesystem.h"
 #include "base/result.h"
 #include "config/feed_options.h"
+#include "config/forecast_options.h"
 #include "config/gateway_options.h"
 #include "config/log_options.h"
 #include "config/spc_options.h"
@@ -25,6 +26,7 @@ struct Options {
     StreamTable streams;
     FeedTable feeds;
     WindowTable windows;
+    ForecastTable forecasts;
     SpcOptions spc;
     CharacteristicTable characteristics;
     StoreTable stores;

@@ -9,7 +9,8 @@ namespace {
 const std::map<std::string, std::string> example_headings{
     {"streams.*", "[streams.pools]"},         {"feeds.*", "[feeds.pools]"},
     {"feeds.*.sources.#", "[[feeds.pools.sources]]"}, {"feeds.*.decode", "[feeds.pools.decode]"},
-    {"windows.*", "[windows.5min]"},          {"stores.*", "[stores.files]"},
+    {"windows.*", "[windows.5min]"},          {"forecasts.*", "[forecasts.occupancy]"},
+              {"stores.*", "[stores.files]"},
     {"characteristics.#", "[[characteristics]]"},
     {"stores.*.mapped.#", "[[stores.files.mapped]]"}, {"gateway.tokens.*", "[gateway.tokens.alice]"},
     {"gateway.broadcast.*", "[gateway.broadcast.users]"}};
