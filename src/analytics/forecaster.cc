@@ -142,7 +142,7 @@ Forecast Forecaster::forecast() {
     for (const ForecastStep& step : forecast.steps)
         if (step.model == ForecastModel::ensemble) forecast.model = ForecastModel::ensemble;
     for (double& weight : forecast.weights) weight /= options_.horizon;
-    forecast.switched_off = switched_off();
+    forecast.switched_off = switched_off(forecast.model == ForecastModel::ensemble);
     forecast.score = score();
     rows_changed_[now_ % options_.horizon / row_chunk] = true;
     return forecast;
@@ -174,7 +174,8 @@ ForecastStep Forecaster::forecast_step(std::uint32_t steps, double* said, Foreca
     ForecastStep step;
     step.naive = said[0];
     const Record& of_season = record(seasonal_naive, steps);
-    if (is_better(record(ForecastModel::ensemble, steps))) step.model = ForecastModel::ensemble;
+    // An ensemble that is left with the naive forecast alone is that, however good it was.
+    if (total > 1 && is_better(record(ForecastModel::ensemble, steps))) step.model = ForecastModel::ensemble;
     else if (!std::isnan(said[1]) && of_season.outcomes >= proved_after && of_season.own < of_season.naive) step.model = seasonal_naive;
     step.value = said[static_cast<std::size_t>(step.model)];
     if (const auto half = interval_.half_width(steps)) {
@@ -187,15 +188,15 @@ ForecastStep Forecaster::forecast_step(std::uint32_t steps, double* said, Foreca
     return step;
 }
 
-std::vector<SwitchedOff> Forecaster::switched_off() const {
+std::vector<SwitchedOff> Forecaster::switched_off(bool ensemble_stands) const {
     std::vector<SwitchedOff> off;
     for (const ForecastModel model : {ForecastModel::smoothing, ForecastModel::damped, ForecastModel::theta, ForecastModel::ensemble}) {
         if (!is_tried(model)) continue;
         Record all;
-        bool stands = false;
+        bool stands = model == ForecastModel::ensemble && ensemble_stands;
         for (std::uint32_t k = 1; k <= options_.horizon; ++k) {
             const Record& r = record(model, k);
-            stands = stands || is_better(r);
+            stands = stands || (model != ForecastModel::ensemble && is_better(r));
             all.outcomes = std::max(all.outcomes, r.outcomes);
             all.seasonal_outcomes = std::max(all.seasonal_outcomes, r.seasonal_outcomes);
             all.own += r.own, all.naive += r.naive;

@@ -115,7 +115,7 @@ private:
     void judge_step(double value, std::uint32_t steps, const double* said, Outcome& outcome);
     Forecast forecast();
     ForecastStep forecast_step(std::uint32_t steps, double* said, Forecast& forecast);
-    std::vector<SwitchedOff> switched_off() const;
+    std::vector<SwitchedOff> switched_off(bool ensemble_stands) const;
     ForecastScore score() const;
     double rounded(double value) const;
 

@@ -23,6 +23,7 @@ std::string reason_of(const analytics::SwitchedOff& off) {
     };
     if (*off.naive_ratio >= 1) return "its error is " + times(*off.naive_ratio) + " times that of the naive forecast";
     if (off.seasonal_ratio && *off.seasonal_ratio >= 1) return "its error is " + times(*off.seasonal_ratio) + " times that of the seasonal naive forecast";
+    if (off.model == analytics::ForecastModel::ensemble) return "no model takes part that is better than both naive forecasts";
     return "it is better than both naive forecasts at no step ahead";
 }
 
