@@ -150,12 +150,13 @@ int series(std::uint32_t m, std::uint32_t steps, double level) {
         if (value || !given.empty()) given.push_back(forecaster.add(value));
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
     values.erase(values.begin(), values.end() - static_cast<std::ptrdiff_t>(given.size()));
+    // `interval` is the interval score: width, and 2 / (1 - level) times what an outcome is outside by (Gneiting and Raftery 2007).
     // Each step ahead by itself, from the moment on at which all that is compared is there.
-    std::printf("%zu values, %.1f us each\n%5s %9s %10s %10s %10s %8s %8s %9s %9s\n", values.size(), 1e6 * seconds / static_cast<double>(values.size()), "steps", "outcomes", "error", "naive",
-                "seasonal", "/naive", "/season", "inside", "ensemble");
+    std::printf("%zu values, %.1f us each\n%5s %9s %10s %10s %10s %8s %8s %9s %9s %10s\n", values.size(), 1e6 * seconds / static_cast<double>(values.size()), "steps", "outcomes", "error", "naive",
+                "seasonal", "/naive", "/season", "inside", "ensemble", "interval");
     const std::size_t from = 2 * std::size_t{m} + 100;
     for (std::uint32_t k = 1; k <= steps; ++k) {
-        double error = 0, naive = 0, seasonal = 0;
+        double error = 0, naive = 0, seasonal = 0, spread = 0;
         std::size_t n = 0, inside = 0, intervals = 0, ensemble = 0;
         for (std::size_t t = from; t < values.size(); ++t) {
             const ForecastStep& step = given[t - k].steps[k - 1];
@@ -169,10 +170,11 @@ int series(std::uint32_t m, std::uint32_t steps, double level) {
             if (!step.lower) continue;
             ++intervals;
             inside += *values[t] >= *step.lower && *values[t] <= *step.upper;
+            spread += *step.upper - *step.lower + 2 / (1 - level) * (std::max(0.0, *step.lower - *values[t]) + std::max(0.0, *values[t] - *step.upper));
         }
         const double count = static_cast<double>(n);
-        std::printf("%5u %9zu %10.3f %10.3f %10.3f %8.3f %8.3f %8.1f%% %8.1f%%\n", k, n, error / count, naive / count, seasonal / count, error / naive, error / seasonal,
-                    100.0 * static_cast<double>(inside) / static_cast<double>(intervals), 100.0 * static_cast<double>(ensemble) / count);
+        std::printf("%5u %9zu %10.3f %10.3f %10.3f %8.3f %8.3f %8.1f%% %8.1f%% %10.3f\n", k, n, error / count, naive / count, seasonal / count, error / naive, error / seasonal,
+                    100.0 * static_cast<double>(inside) / static_cast<double>(intervals), 100.0 * static_cast<double>(ensemble) / count, spread / static_cast<double>(intervals));
     }
     const Forecast& last = given.back();
     std::printf("at the end: %s, MASE %.3f (naive %.3f, seasonal naive %.3f), coverage %.3f over %llu\n", std::string(to_text(last.model)).c_str(), last.score.mase.value_or(-1),

@@ -47,6 +47,7 @@ public:
     bool load(std::string_view name, std::string_view bytes);
     /// About what `save` would give; and what one step adds to the head.
     std::size_t unsaved_bytes() const;
+    static std::size_t step_bytes() { return 8 * (season_chunk * place_size + origin_chunk * origin_size); }
     static std::size_t memory_bytes(std::uint32_t horizon, std::uint32_t season) { return 8 * (std::size_t{season} * 8 + std::size_t{horizon} * 49); }
 
 private:
@@ -55,10 +56,6 @@ private:
     static constexpr std::size_t place_size = 2 + damped_count;  ///< last value, profile, seasons of the damped trends
     static constexpr std::size_t season_chunk = 64, origin_chunk = 4;
 
-public:
-    static constexpr std::size_t step_bytes = 8 * (season_chunk * place_size + origin_chunk * origin_size);
-
-private:
 
     double* place(std::uint64_t step) { return &season_table_[(season_ == 0 ? 0 : step % season_) * place_size]; }
     const double* place(std::uint64_t step) const { return &season_table_[(season_ == 0 ? 0 : step % season_) * place_size]; }

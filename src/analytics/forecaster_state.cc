@@ -70,7 +70,7 @@ std::size_t Forecaster::unsaved_bytes() const {
 std::size_t Forecaster::step_bytes(const ForecasterOptions& o) {
     // A step changes one chunk of each; a fresh one says what the heads are.
     return Forecaster({.horizon = o.horizon}).unsaved_bytes() + row_chunk * o.horizon * column_count * 8 + outcome_chunk * sizeof(Outcome) +
-           ForecastBank::step_bytes + ForecastInterval::step_bytes(o.horizon);
+           ForecastBank::step_bytes() + ForecastInterval::step_bytes(o.horizon);
 }
 
 bool Forecaster::load(std::string_view name, std::string_view bytes) {
