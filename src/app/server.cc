@@ -10,12 +10,13 @@
 #include "base/diag.h"
 #include "base/metrics.h"
 #include "base/status_board.h"
-#include "feeds/feeds.h"
 #include "event/json.h"
+#include "feeds/feeds.h"
 #include "gateway/gateway.h"
 #include "log/sqlite_log.h"
 #include "processors/alert_processor.h"
 #include "processors/feed_status_processor.h"
+#include "processors/forecast_processor.h"
 #include "processors/runner.h"
 #include "processors/window_document.h"
 #include "processors/window_processor.h"
@@ -110,6 +111,11 @@ Result<void> Server::Parts::start_processors() {
     }
     // Retention keeps what a processor has not read yet, and what it reads again after a crash.
     for (const auto& [name, window] : config.options.windows) log->hold_for("window/" + name, {window.stream}, Runner::snapshot_key);
+    for (const auto& [name, forecast] : config.options.forecasts) {
+        auto processor = std::make_unique<ForecastProcessor>(name, forecast, config.options.windows.at(forecast.window));
+        log->hold_for(processor->name(), processor->inputs(), Runner::snapshot_key);
+        runner->add(std::move(processor));
+    }
     const auto undated = mode == Mode::history ? std::optional(Timestamp()) : std::nullopt;
     const bool has_spc = config.options.spc.enabled;
     if (has_spc) {
@@ -175,8 +181,11 @@ Result<void> Server::Parts::start_stores() {
 
 Result<void> Server::Parts::start_gateway() {
     if (!config.options.gateway.enabled || mode == Mode::history) return ok();
+    // There from the start, so that who subscribes to predictions hears of a producer.
+    StreamTable streams = config.options.streams;
+    if (!config.options.forecasts.empty()) streams.try_emplace(StreamName(ForecastProcessor::predictions));
     WEIR_TRY(gateway, Gateway::start({*log, status, metrics, clock}, {.options = config.options.gateway,
-                                                                      .streams = config.options.streams,
+                                                                      .streams = std::move(streams),
                                                                       .windows = config.options.windows,
                                                                       .feeds = config.options.feeds,
                                                                       .spc = config.options.spc,
@@ -235,6 +244,8 @@ bool Server::caught_up() {
         if (parts_->runner->position() < last_commit(window.stream)) return false;
     for (const auto& [name, alert] : parts_->config.options.alerts)
         if (parts_->runner->position() < last_commit(alert.stream)) return false;
+    for (const auto& [name, forecast] : parts_->config.options.forecasts)
+        if (parts_->runner->position() < last_commit(parts_->config.options.windows.at(forecast.window).output)) return false;
     for (const auto& store : parts_->stores)
         if (!store->caught_up()) return false;
     return true;

@@ -11,6 +11,7 @@
 #include "base/result.h"
 #include "config/alert_options.h"
 #include "config/feed_options.h"
+#include "config/forecast_options.h"
 #include "config/gateway_options.h"
 #include "config/log_options.h"
 #include "config/spc_options.h"
@@ -26,6 +27,7 @@ struct Options {
     StreamTable streams;
     FeedTable feeds;
     WindowTable windows;
+    ForecastTable forecasts;
     SpcOptions spc;
     CharacteristicTable characteristics;
     AlertTable alerts;

@@ -300,6 +300,18 @@ TEST_CASE("config: rules between options name both paths, with the value and pla
     CHECK(contains(mistakes("[windows.a]\nstream = \"s\"\noutput = \"t\"\n[windows.b]\nstream = \"t\"\noutput = \"s\""), "comes from its own output"));
     CHECK(contains(mistakes("[windows.a]\nstream = \"s\"\noutput = \"t\"\n[windows.b]\nstream = \"s\"\noutput = \"t\""), "a stream that nothing else writes"));
     CHECK(contains(mistakes("[windows.5min]\nstream = \"s\"\n[stores.f]\nwindows = [\"5mn\"]"), "did you mean 5min?"));
+    const std::string window = "[windows.5min]\nstream = \"s\"\n", forecast = window + "[forecasts.f]\nwindow = \"5min\"\n";
+    CHECK(mistakes(forecast + "season = \"1d\"").empty());
+    CHECK(contains(mistakes("[forecasts.f]\nhorizon = 3"), "forecasts.f.window is missing"));
+    CHECK(contains(mistakes(window + "[forecasts.f]\nwindow = \"5mni\""), "forecasts.f.window is \"5mni\"; allowed: a name of [windows.*] (did you mean 5min?)"));
+    CHECK(contains(mistakes(forecast + "season = \"12min\""), "forecasts.f.season is 12min; allowed: 2 to 2016 times windows.5min.size; windows.5min.size is 5min (default)"));
+    CHECK(contains(mistakes(forecast + "season = \"30d\""), "2 to 2016 times windows.5min.size"));
+    CHECK(contains(mistakes(forecast + "season = \"5min\""), "2 to 2016 times windows.5min.size"));
+    CHECK(contains(mistakes(forecast + "horizon = 201"), "forecasts.f.horizon"));
+    CHECK(contains(mistakes(forecast + "statistic = \"mode\""), "forecasts.f.statistic"));
+    CHECK(contains(mistakes(forecast + "models = [\"arima\"]"), "forecasts.f.models"));
+    CHECK(contains(mistakes("[windows.5min]\nstream = \"s\"\nkind = \"session\"\ngap = \"1min\"\n[forecasts.f]\nwindow = \"5min\""), "whose windows have no fixed spacing"));
+    CHECK(contains(mistakes("[windows.5min]\nstream = \"s\"\nschedule = \"0 */5 * * * *\"\n[forecasts.f]\nwindow = \"5min\"\nseason = \"1d\""), "allowed: none with windows on a schedule"));
     CHECK(contains(mistakes("[stores.f]\nprofile = \"s0\"\nbundle = \"always\""), "stores.f.bundle is always; allowed: only with stores.f.profile weir"));
     CHECK(contains(mistakes("[stores.c]\nkind = \"azure\""), "AZURE_STORAGE_CONNECTION_STRING"));
     CHECK(contains(mistakes("[log]\nretention_bytes = \"2MiB\"\nretention_hard_bytes = \"1MiB\""), "log.retention_hard_bytes is \"1MiB\"; allowed: at least log.retention_bytes"));

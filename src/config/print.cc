@@ -9,8 +9,9 @@ namespace {
 const std::map<std::string, std::string> example_headings{
     {"streams.*", "[streams.pools]"},         {"feeds.*", "[feeds.pools]"},
     {"feeds.*.sources.#", "[[feeds.pools.sources]]"}, {"feeds.*.decode", "[feeds.pools.decode]"},
-    {"windows.*", "[windows.5min]"},          {"stores.*", "[stores.files]"},
-    {"characteristics.#", "[[characteristics]]"}, {"alerts.*", "[alerts.pool_full]"},
+    {"windows.*", "[windows.5min]"},          {"forecasts.*", "[forecasts.occupancy]"},
+    {"stores.*", "[stores.files]"},           {"characteristics.#", "[[characteristics]]"},
+    {"alerts.*", "[alerts.pool_full]"},
     {"stores.*.mapped.#", "[[stores.files.mapped]]"}, {"gateway.tokens.*", "[gateway.tokens.alice]"},
     {"gateway.broadcast.*", "[gateway.broadcast.users]"}};
 

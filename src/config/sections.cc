@@ -96,6 +96,13 @@ const Section& section_of<WindowOptions>() {
     return section;
 }
 template <>
+const Section& section_of<ForecastOptions>() {
+    static const Section section{"forecasts.*", "Forecasts of one number of a window, made each time one closes, as events on the stream `predictions`.",
+                                 [](Options& o, Names n) -> void* { return &o.forecasts[n[0]]; },
+                                 [](const Options& o, const Section::Visit& visit) { each_of(o.forecasts, visit); }};
+    return section;
+}
+template <>
 const Section& section_of<SpcOptions>() {
     static const Section section{"spc", "Statistical process control in the stream.", [](Options& o, Names) -> void* { return &o.spc; },
                                  [](const Options& o, const Section::Visit& visit) { visit({}, &o.spc); }};
@@ -167,7 +174,7 @@ const std::vector<const Section*>& sections() {
     // The retention of `[log]` shares its heading.
     static const std::vector<const Section*> all{
         &section_of<LogOptions>(),   &section_of<StreamOptions>(), &section_of<FeedOptions>(),    &section_of<SourceOptions>(),
-        &section_of<DecodeOptions>(), &section_of<WindowOptions>(), &section_of<SpcOptions>(), &section_of<CharacteristicOptions>(), &section_of<AlertOptions>(), &section_of<StoreOptions>(),   &section_of<MappedTable>(),
+        &section_of<DecodeOptions>(), &section_of<WindowOptions>(), &section_of<ForecastOptions>(), &section_of<SpcOptions>(), &section_of<CharacteristicOptions>(), &section_of<AlertOptions>(), &section_of<StoreOptions>(),   &section_of<MappedTable>(),
         &section_of<GatewayOptions>(), &section_of<TokenOptions>(),  &section_of<JwtOptions>(), &section_of<BroadcastOptions>(), &section_of<diag::Options>()};
     return all;
 }

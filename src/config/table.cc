@@ -199,6 +199,27 @@ std::vector<Option> window_rows() {
     };
 }
 
+bool is_statistic(const std::string& text) {
+    return text == "avg" || text == "min" || text == "max" || text == "median" || text == "first" || text == "last" || text == "stddev" || text == "p95" ||
+           text == "count" || text == "distinct_changes";
+}
+bool is_forecast_model(const std::string& text) { return text == "ses" || text == "damped" || text == "theta"; }
+
+std::vector<Option> forecast_rows() {
+    return {
+        option("forecasts.*.window", &ForecastOptions::window).example("\"5min\"").help("Name of a `[windows.*]`, tumbling or hopping. Required."),
+        option("forecasts.*.statistic", &ForecastOptions::statistic).check(is_statistic, "avg, min, max, median, first, last, stddev, p95, count, distinct_changes")
+            .help("Which number of the window is forecast."),
+        option("forecasts.*.horizon", &ForecastOptions::horizon).range(1, 200).help("How many windows ahead."),
+        option("forecasts.*.season", &ForecastOptions::season).range(1s, 366 * 24h).zero("none").example("\"1d\"")
+            .help("What repeats itself: `1d`, `7d`. A multiple of the window's `size` (of its `hop`), 2 to 2016 times. Models begin when one season has been seen."),
+        option("forecasts.*.level", &ForecastOptions::level).range(0.5, 0.99).help("What part of outcomes the intervals are to hold."),
+        option("forecasts.*.keys", &ForecastOptions::keys).help("Only these keys. Empty: all."),
+        option("forecasts.*.models", &ForecastOptions::models).check(is_forecast_model, "a list of ses, damped, theta")
+            .help("What is tried beside the naive and the seasonal naive forecast: simple exponential smoothing, damped trend with season, theta."),
+    };
+}
+
 std::vector<Option> store_rows() {
     const std::vector<std::string> blobs{"folder", "azure", "s3"}, rows{"postgresql", "webhook"};
     return {
@@ -472,7 +493,7 @@ std::vector<Option> diag_rows() {
 const std::vector<Option>& option_table() {
     static const std::vector<Option> table = [] {
         std::vector<Option> all;
-        for (auto rows : {log_rows, feed_rows, window_rows, spc_rows, alert_rows, store_rows, gateway_rows, diag_rows})
+        for (auto rows : {log_rows, feed_rows, window_rows, forecast_rows, spc_rows, alert_rows, store_rows, gateway_rows, diag_rows})
             for (Option& row : rows()) {
                 WEIR_ASSERT(row.path == row.section->pattern + "." + row.name);
                 all.push_back(std::move(row));

@@ -43,6 +43,7 @@ public:
         check_log();
         for (const auto& [name, feed] : options_.feeds) check_feed(path_text(Names{"feeds", name}, {}), feed);
         for (const auto& [name, window] : options_.windows) check_window(path_text(Names{"windows", name}, {}), window);
+        for (const auto& [name, forecast] : options_.forecasts) check_forecast(path_text(Names{"forecasts", name}, {}), forecast);
         check_outputs();
         check_characteristics();
         for (const auto& [name, alert] : options_.alerts) check_alert(path_text(Names{"alerts", name}, {}), name, alert);
@@ -187,6 +188,36 @@ private:
         }
         if (!window.zone.is_utc() && window.kind != WindowKind::session && !window.schedule && window.size % 24h != 0s)
             note(path + ".zone", path + ".zone has no effect: it moves windows of whole days only; " + and_where(path + ".size", size));
+    }
+
+    void check_forecast(const std::string& path, const ForecastOptions& forecast) {
+        require(path, "window", !forecast.window.empty(), "allowed: a name of [windows.*]");
+        if (forecast.window.empty()) return;
+        const auto found = options_.windows.find(forecast.window);
+        if (found == options_.windows.end()) {
+            Names known;
+            for (const auto& [name, options] : options_.windows) known.push_back(name);
+            const std::string_view near = nearest_spelling(forecast.window, known);
+            fail(path + ".window", path + ".window is " + quoted(forecast.window) + "; allowed: a name of [windows.*]" +
+                                       (near.empty() ? "" : " (did you mean " + std::string(near) + "?)"));
+            return;
+        }
+        const WindowOptions& window = found->second;
+        const std::string of = path_text(Names{"windows", forecast.window}, {});
+        if (window.kind == WindowKind::session)
+            fail(path + ".window", path + ".window is " + quoted(forecast.window) + ", whose windows have no fixed spacing; allowed: a tumbling or hopping one; " +
+                                       and_where(of + ".kind", "session"));
+        if (forecast.season == 0s || window.kind == WindowKind::session) return;
+        if (window.schedule)
+            fail(path + ".season", path + ".season is " + to_text(forecast.season) + "; allowed: none with windows on a schedule; " +
+                                       and_where(of + ".schedule", quoted(window.schedule->text())));
+        const bool hops = window.kind == WindowKind::hopping;
+        const Duration step = hops ? window.hop : window.size;
+        if (step <= 0s) return;
+        const std::int64_t steps = forecast.season / step;
+        if (forecast.season % step != 0s || steps < 2 || steps > ForecastOptions::season_steps_max)
+            fail(path + ".season", path + ".season is " + to_text(forecast.season) + "; allowed: 2 to " + std::to_string(ForecastOptions::season_steps_max) + " times " +
+                                       of + (hops ? ".hop; " : ".size; ") + and_where(of + (hops ? ".hop" : ".size"), to_text(step)));
     }
 
     // What a definition may hold is checked by who reads definitions; here only what the file alone can tell.

@@ -11,6 +11,7 @@
 #include "base/prng.h"
 #include "log/sqlite_log.h"
 #include "processors/feed_status_processor.h"
+#include "processors/forecast_processor.h"
 #include "processors/window_test_support.h"
 
 using namespace weir;
@@ -137,6 +138,10 @@ struct House {
         r->add(std::make_unique<WindowProcessor>("5min", window, std::vector{*JsonPath::parse("/v")}));
         r->add(std::make_unique<WindowProcessor>("1min", one_minute(), std::vector{*JsonPath::parse("/v")}));
         r->add(std::make_unique<WindowProcessor>("10min", ten_minutes(), std::vector{*JsonPath::parse("/statistics/avg")}));
+        ForecastOptions forecast;
+        forecast.window = "1min";
+        forecast.horizon = 2;
+        r->add(std::make_unique<ForecastProcessor>("soon", forecast, one_minute()));
         return r;
     }
     void feed(Timestamp t, Prng& prng) {
@@ -177,7 +182,7 @@ struct House {
             }
         }
     }
-    std::string outputs() { return bytes("pools.5min") + bytes("pools.1min") + bytes("pools.10min"); }
+    std::string outputs() { return bytes("pools.5min") + bytes("pools.1min") + bytes("pools.10min") + bytes("predictions"); }
     /// What a processor makes of its input as it stands in the log, shown to it straight through, and its part of `outputs`: the log has
     /// just that, whatever happened on the way. (An output's ids, data and times; its seqs count from 1.)
     std::string derived_afresh(const char* name, WindowOptions of, const char* value) {
