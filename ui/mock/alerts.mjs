@@ -104,7 +104,7 @@ export class Alerts {
     const wanted = { open: ["pending", "firing"], all: ["pending", "firing", "resolved", "inactive"] }[state] ?? [state];
     const found = [...this.all.values()].filter((alert) => wanted.includes(alert.state)).reverse();
     const limit = Number(query.get("limit") ?? 100);
-    return [200, { alerts: found.slice(0, limit), complete: found.length <= limit }];
+    return [200, { alerts: found.slice(0, limit), complete: found.length < limit, reason_codes: { false_alarm: "False alarm", tool_wear: "Tool wear" } }];
   }
 
   /** [status, answer] */

@@ -29,6 +29,8 @@ const severities = ["info", "warning", "critical", "fatal"];
 
 export class Alerts {
   readonly known = new Map<string, Alert>();
+  /** What an acknowledgement may give as a reason, by code. */
+  reasons: Record<string, string> = {};
   /** The alert whose form is open, and which form. */
   picked: { id: string; deed: Deed } | null = null;
   /** Why weir did not do what was asked, by alert: it is said beside it. */
@@ -130,7 +132,9 @@ export class Alerts {
         // Among so many newest ones an open one that is older may be missing.
         const open = all.complete && all.alerts.length < alerts_kept ? null : await this.api.alerts({ state: "open", limit });
         if (turn !== this.turn) return;
-        const told = new Map([...all.alerts, ...(open?.alerts ?? [])].map((alert) => [alert.id, alert]));
+        const listed = [...all.alerts, ...(open?.alerts ?? [])].map(alertOf).filter((alert): alert is Alert => alert !== null);
+        const told = new Map(listed.map((alert) => [alert.id, alert]));
+        this.reasons = all.reason_codes ?? {};
         for (const id of this.known.keys()) if (!told.has(id) && isOlder(id)) this.drop(id);
         for (const alert of told.values()) if (isOlder(alert.id)) this.put(alert);
         this.more_open = open !== null && !open.complete;
@@ -146,9 +150,8 @@ export class Alerts {
   }
 
   take(body: Record<string, unknown>): void {
-    // Violations of control charts, and whatever else somebody calls an alert, come by this subscription too.
-    if (typeof body["id"] !== "string" || typeof body["rule"] !== "string" || !states.includes(body["state"] as string)) return;
-    const alert = body as unknown as Alert;
+    const alert = alertOf(body);
+    if (!alert) return;
     this.arrivals += 1;
     if (this.waiting > 0) this.arrived.set(alert.id, this.arrivals);
     this.put(alert);
@@ -163,8 +166,8 @@ export class Alerts {
     let done = false;
     try {
       await this.asked(async (isOlder) => {
-        const alert = await this.api.post<Alert>(`alerts/${encodeURIComponent(id)}/${deed}`, body);
-        if (isOlder(id)) this.put(alert);
+        const alert = alertOf(await this.api.post<unknown>(`alerts/${encodeURIComponent(id)}/${deed}`, body));
+        if (alert && isOlder(id)) this.put(alert);
       });
       done = true;
       if (this.picked?.id === id) this.picked = null;
@@ -218,6 +221,24 @@ export class Alerts {
   }
 }
 
+/** What stands in an event or an answer, with everything that a view reads; null where it is no alert: violations of control charts come by the subscription too. */
+export function alertOf(told: unknown): Alert | null {
+  const given = (typeof told === "object" && told !== null ? told : {}) as Record<string, unknown>;
+  const text = (name: string) => (typeof given[name] === "string" ? (given[name] as string) : "");
+  const number = (name: string) => (typeof given[name] === "number" ? (given[name] as number) : null);
+  const time = (name: string) => (Number.isFinite(Date.parse(text(name))) ? text(name) : null);
+  if (text("id") === "" || !states.includes(text("state"))) return null;
+  return {
+    id: text("id"), rule: text("rule"), name: text("name"), title: text("title") || text("name") || text("message") || text("id"), severity: text("severity") as Alert["severity"],
+    state: text("state") as Alert["state"], change: text("change"), stream: text("stream"), key: text("key"), metric: text("metric"), kind: text("kind") as Alert["kind"],
+    condition: (text("condition") || null) as Alert["condition"], threshold: number("threshold"), value: number("value"), message: text("message"),
+    pending_at: time("pending_at"), triggered_at: time("triggered_at"), resolved_at: time("resolved_at"), duration_seconds: number("duration_seconds") ?? 0,
+    acknowledged: given["acknowledged"] === true, ack_user: text("ack_user") || null, ack_on_behalf_of: text("ack_on_behalf_of") || null, ack_reason: text("ack_reason") || null,
+    ack_reason_code: text("ack_reason_code") || null, acknowledged_at: time("acknowledged_at"), shelved_until: time("shelved_until"), shelved_by: text("shelved_by") || null,
+    shelf_reason: text("shelf_reason") || null,
+  };
+}
+
 export function isOpen(alert: Alert): boolean {
   return alert.state === "firing" || alert.state === "pending";
 }
@@ -228,14 +249,14 @@ function byUrgency(a: Alert, b: Alert): number {
   return severity || since(b) - since(a) || (a.id < b.id ? -1 : 1);
 }
 
-/** When it fired, or began to be looked at. */
+/** When it fired, or began to be looked at; 0: nobody has said. */
 export function since(alert: Alert): number {
   return instant(alert.triggered_at ?? alert.pending_at);
 }
 
 /** How long it fires, or has fired; how long it is pending. */
 export function lasting(alert: Alert, now: number): number {
-  return isOpen(alert) ? Math.max(0, now - since(alert)) : alert.duration_seconds * 1000;
+  return isOpen(alert) ? (since(alert) ? Math.max(0, now - since(alert)) : 0) : alert.duration_seconds * 1000;
 }
 
 const stands: Record<string, string> = { above: "above", below: "below", equals: "equal to", not_equals: "not equal to" };
@@ -250,7 +271,7 @@ export function limitText(alert: Alert): string {
 /** The value with its limit. The text tells of when the condition held last; the value may have moved on. Instants in it are said by `timeText`. */
 export function valueText(alert: Alert, timeText: (time: string) => string = (time) => time): string {
   const limit = limitText(alert);
-  const text = alert.message ? alert.message.replace(times, timeText) : [number(alert.value), limit].filter(Boolean).join(", ");
+  const text = alert.message ? alert.message.replace(times, timeText) : [alert.value === null ? "" : number(alert.value), limit].filter(Boolean).join(", ");
   if (alert.value === null || alert.kind !== "threshold" || text.startsWith(String(alert.value)) || text.startsWith(number(alert.value))) return text;
   return `${text}; ${isOpen(alert) ? "now" : "then"} ${number(alert.value)}`;
 }

@@ -152,7 +152,8 @@ export interface Alert {
   threshold: number | null;
   value: number | null;
   message: string;
-  pending_at: string;
+  /** Null only in what clients pushed. */
+  pending_at: string | null;
   triggered_at: string | null;
   resolved_at: string | null;
   duration_seconds: number;
@@ -169,7 +170,8 @@ export interface Alert {
 }
 
 export interface AlertList {
-  /** Newest first. */
-  alerts: Alert[];
+  /** Newest first. Clients push alerts too, of which no more is sure than `id` and `state`: `alertOf` makes them whole. */
+  alerts: unknown[];
   complete: boolean;
+  reason_codes?: Record<string, string>;
 }

@@ -13,7 +13,7 @@ function alert(id: string, state: Alert["state"] = "firing", members: Partial<Al
     id, rule: "pool_full", name: "pool_full", title: `Title of ${id}`, severity: "warning", state, change: state, stream: "pools", key: "SSD-7", metric: "/currentfill", kind: "threshold",
     condition: "above", threshold: 100, value: 104, message: "104 is above 100", pending_at: iso(now - 60_000), triggered_at: state === "pending" || state === "inactive" ? null : iso(now - 60_000),
     resolved_at: state === "resolved" ? iso(now) : null, duration_seconds: state === "resolved" ? 60 : 0, acknowledged: false, ack_user: null, ack_reason: null, ack_reason_code: null,
-    acknowledged_at: null, shelved_until: null, shelved_by: null, ...members,
+    ack_on_behalf_of: null, acknowledged_at: null, shelved_until: null, shelved_by: null, shelf_reason: null, ...members,
   };
 }
 const event = (of: Alert) => of as unknown as Record<string, unknown>;
@@ -88,8 +88,19 @@ test("alerts: one that fell back is gone, and an older answer does not bring it 
 
 test("alerts: what else the subscription brings is none", () => {
   const weir = new Weir();
-  for (const body of [{ violation_id: 7, rule_id: 1, state: "open" }, { id: "x", state: "firing" }, { id: "x", rule: "r", state: "burning" }, { id: 5, rule: "r", state: "firing" }]) weir.alerts.take(body);
+  for (const body of [{ violation_id: 7, rule_id: 1, state: "open" }, { id: "", state: "firing" }, { id: "x" }, { id: "x", rule: "r", state: "burning" }, { id: 5, rule: "r", state: "firing" }]) weir.alerts.take(body);
   assert.equal(weir.alerts.known.size, 0);
+});
+
+test("alerts: what clients pushed is shown with what it says, live and from history", async () => {
+  const weir = new Weir();
+  void weir.alerts.load();
+  await weir.answer({ alerts: [{ id: "bare", state: "firing" }, { id: 7 }, null, { id: "odd", state: "resolved", key: 5, triggered_at: "yesterday", value: "n/a" }], complete: true, reason_codes: { a: "A" } });
+  weir.alerts.take({ id: "live", state: "pending", message: "the door is open" });
+  assert.deepEqual(weir.ids(), ["bare live", "odd"]);
+  const [bare, live] = weir.alerts.open as [Alert, Alert];
+  assert.deepEqual([bare.title, live.title, lasting(bare, now), valueText(bare), weir.alerts.calling.length], ["bare", "the door is open", 0, "", 1]);
+  assert.deepEqual([weir.alerts.resolved[0]!.triggered_at, weir.alerts.resolved[0]!.value, weir.alerts.reasons], [null, null, { a: "A" }]);
 });
 
 test("alerts: loaded again, what is not told any more is gone", async () => {

@@ -697,9 +697,12 @@ if (!foreign) {
     assert.equal(await page.locator(".alerts, .alert-count").count(), 0);
     assert.equal(await page.title(), "weir");
     for (let i = 0; i < 60; i += 1) own.alerts.add({ rule: `r${i}`, title: `Alert ${i}`, stream: "pools", key: "SSD-7", threshold: 1, value: 2, since: Date.now() - i * 1000 });
+    // One that a client pushed, of which no more is known.
+    own.alerts.tell({ id: "pushed", state: "firing", severity: "fatal" });
     await page.waitForFunction(() => document.querySelectorAll(".alert").length === 50);
-    await calls(page, 60);
-    await page.getByText("and 10 more").waitFor();
+    await page.waitForSelector('.alert[data-alert="pushed"]');
+    await calls(page, 61);
+    await page.getByText("and 11 more").waitFor();
     await close(page);
 
     const going = await startMock({ interval: 1000, alert_cycle: 0 });

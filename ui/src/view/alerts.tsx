@@ -45,15 +45,16 @@ export function AlertsCard({ dashboard }: { dashboard: Dashboard }) {
 
 /** `first`: of those that are resolved. */
 function Row({ dashboard, alert, first }: { dashboard: Dashboard; alert: Alert; first: boolean }) {
-  const { alerts, control } = dashboard;
+  const { alerts } = dashboard;
   const row = useRef<HTMLLIElement>(null);
   const clock = dashboard.shownClock;
   const now = dashboard.now();
   const shelved = alerts.isShelved(alert);
   const deed = alerts.picked?.id === alert.id ? alerts.picked.deed : null;
   const refused = alerts.refused.get(alert.id) ?? "";
-  const began = since(alert);
+  const long = lasting(alert, now);
   const resolved_at = alert.resolved_at ? Date.parse(alert.resolved_at) : null;
+  const when = resolved_at ?? since(alert);
   // A form that is done or closed takes its focus with it: the row keeps the place for who goes by keyboard.
   const before = useRef<Deed | null>(null);
   useLayoutEffect(() => {
@@ -68,7 +69,7 @@ function Row({ dashboard, alert, first }: { dashboard: Dashboard; alert: Alert; 
   const state = alert.state === "firing" && shelved ? "shelved" : alert.state;
   return (
     <li ref={row} tabIndex={-1} class={`alert ${state}${alert.acknowledged ? " known" : ""}${first ? " first" : ""}`} data-alert={alert.id} data-state={alert.state} data-severity={alert.severity}>
-      <span class={`chip severity ${alert.severity}-severity`}>{alert.severity}</span>
+      <span class={`chip severity ${alert.severity}-severity`}>{alert.severity || "alert"}</span>
       <div class="alert-what">
         <p class="alert-title">
           {alert.title || alert.name}
@@ -76,20 +77,25 @@ function Row({ dashboard, alert, first }: { dashboard: Dashboard; alert: Alert; 
         <p class="muted">
           {alert.key !== "" && (
             <>
-              <button type="button" class="link alert-key" title={`Show ${alert.key} of ${alert.stream}`} onClick={() => showSeries(dashboard, alert)}>
-                {alert.key}
-              </button>
+              {alert.stream ? (
+                <button type="button" class="link alert-key" title={`Show ${alert.key} of ${alert.stream}`} onClick={() => showSeries(dashboard, alert)}>
+                  {alert.key}
+                </button>
+              ) : (
+                alert.key
+              )}
               {" · "}
             </>
           )}
-          <span class="alert-value">{valueText(alert, (text) => clockText(clock, now, text))}</span> · rule {alert.rule}
+          <span class="alert-value">{valueText(alert, (text) => clockText(clock, now, text))}</span>
+          {alert.rule && ` · rule ${alert.rule}`}
         </p>
         {alert.acknowledged && (
           <p class="muted alert-known">
             Acknowledged by <b>{alert.ack_user}</b>
             {alert.ack_on_behalf_of ? ` for ${alert.ack_on_behalf_of}` : ""}
             {alert.acknowledged_at ? ` ${clockText(clock, now, alert.acknowledged_at)}` : ""}
-            {said(alert, control.reasons)}
+            {said(alert, alerts.reasons)}
           </p>
         )}
         {shelved && (
@@ -102,12 +108,14 @@ function Row({ dashboard, alert, first }: { dashboard: Dashboard; alert: Alert; 
       </div>
       <p class="alert-when">
         <span class="alert-state">
-          {alert.state === "resolved" ? "fired" : alert.state} <b>{lastingText(lasting(alert, now))}</b>
+          {alert.state === "resolved" && long > 0 ? "fired" : alert.state} {long > 0 && <b>{lastingText(long)}</b>}
         </span>
-        <span class="muted">
-          {resolved_at === null ? "since " : "resolved "}
-          <time dateTime={new Date(resolved_at ?? began).toISOString()}>{instantText(clock, now, resolved_at ?? began)}</time>
-        </span>
+        {when > 0 && (
+          <span class="muted">
+            {resolved_at === null ? "since " : "resolved "}
+            <time dateTime={new Date(when).toISOString()}>{instantText(clock, now, when)}</time>
+          </span>
+        )}
       </p>
       <div class="alert-deeds" role="group" aria-label={`What to do about ${alert.title || alert.name}`}>
         {!alert.acknowledged && alert.triggered_at !== null && (
@@ -137,12 +145,12 @@ function Row({ dashboard, alert, first }: { dashboard: Dashboard; alert: Alert; 
 }
 
 function DeedForm({ dashboard, alert, deed }: { dashboard: Dashboard; alert: Alert; deed: Deed }) {
-  const { alerts, control } = dashboard;
+  const { alerts } = dashboard;
   const [duration, setDuration] = useState<string>("1h");
   const name = alert.title || alert.name;
   const common = { focus: true, busy: alerts.asking === alert.id, trouble: alerts.refused.get(alert.id) ?? "", onClose: () => alerts.pick(null) };
   if (deed === "acknowledge")
-    return <SignForm {...common} label={`Acknowledge: ${name}`} verb="Acknowledge" reason="wanted" reasons={control.reasons} onSay={(said) => void alerts.acknowledge(alert.id, said)} />;
+    return <SignForm {...common} label={`Acknowledge: ${name}`} verb="Acknowledge" reason="wanted" reasons={alerts.reasons} onSay={(said) => void alerts.acknowledge(alert.id, said)} />;
   if (deed === "unshelve")
     return <SignForm {...common} label={`Unshelve: ${name}`} verb="Unshelve" reason="none" onSay={({ user }) => void alerts.unshelve(alert.id, user)} />;
   return (
