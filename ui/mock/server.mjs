@@ -5,6 +5,7 @@ import { createServer } from "node:http";
 import { dirname, extname, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
 import { WebSocketServer } from "ws";
+import { Alerts } from "./alerts.mjs";
 import { Control } from "./control.mjs";
 import { History } from "./history.mjs";
 
@@ -14,11 +15,13 @@ const types = { ".html": "text/html; charset=utf-8", ".js": "text/javascript; ch
 const policy =
   "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/** Resolves to { url, port, close(), history, counts }. `faults` may be changed while it runs: { series: 500, silent: true }. */
-export async function startMock({ port = 0, interval = 4000, token = null, zone = "Europe/Zurich", epoch, faults = {} } = {}) {
+/** Resolves to { url, port, close(), history, counts }. `faults` may be changed while it runs: { series: 500, silent: true }, `post` refuses what is
+ * asked for, `deaf` tells no alert. */
+export async function startMock({ port = 0, interval = 4000, token = null, zone = "Europe/Zurich", epoch, faults = {}, alert_cycle } = {}) {
   const started = Date.now();
   const history = new History({ interval, now: started, epoch });
   const control = new Control({ now: started });
+  const alerts = new Alerts({ now: started, history, cycle: alert_cycle, quiet: !!faults.empty });
   const counts = { messages: 0, sent: 0, requests: {} };
   const sessions = new Set();
 
@@ -39,12 +42,15 @@ export async function startMock({ port = 0, interval = 4000, token = null, zone 
       request.on("data", (piece) => (body += piece));
       request.on("end", () => {
         const given = JSON.parse(body);
+        if (faults.post) return answer(faults.post, { error: { code: "forbidden", message: "Forbidden", detail: "the token lacks the permission" } });
+        if (name === "alerts") return answer(...alerts.act(rest[0], rest[1], given, Date.now()));
         if (name === "characteristics") return answer(...control.create(given));
         answer(...(rest[0] === "acknowledge" ? control.acknowledgeAll(given) : control.acknowledge(Number(rest[0]), given)));
       });
       return;
     }
     if (faults.empty && name === "characteristics") return answer(200, { characteristics: [...control.definitions.values()], reason_codes: {} });
+    if (name === "alerts") return answer(...alerts.answer(url.searchParams, rest[0]));
     const handler = api[name];
     if (!handler) return answer(404, { error: { code: "not_found", message: "no such thing", detail: null } });
     answer(200, handler(url.searchParams, rest));
@@ -185,13 +191,24 @@ export async function startMock({ port = 0, interval = 4000, token = null, zone 
     const subscription = { id: message.subscription_id, type, streams: stream === undefined ? null : [stream].flat() };
     session.subscriptions.set(subscription.id, subscription);
     const heads = Object.keys(history.streams).filter((name) => wants(subscription, "events", name)).map((name) => [name, { epoch: history.epoch, seq: history.head(name, sentTo) }]);
+    if (type === "alerts" && alerts.events.length > 0) heads.push(["alerts", { epoch: history.epoch, seq: alerts.events.length }]);
     send(session, { type: "subscribed", data: { subscription_id: subscription.id, type, filters: {}, streams: Object.fromEntries(heads) }, subscription_id: subscription.id });
     for (const [name, position] of Object.entries(since ?? {})) {
       if (position.epoch !== history.epoch)
         send(session, { type: "gap", data: { stream: name, epoch: history.epoch, from_seq: null, to_seq: null, reason: "unknown_epoch" }, subscription_id: subscription.id });
       else if (type === "events" && history.streams[name]) catchUp(session, subscription, name, position.seq);
+      else if (type === "alerts" && name === "alerts") for (const event of alerts.events.slice(position.seq)) send(session, alertMessage(subscription, event));
     }
   }
+
+  function alertMessage(subscription, { seq, alert }) {
+    const key = alert.key ? `${alert.rule}/${alert.key}` : alert.rule;
+    return { type: "data", data: { alert, subscription_type: "alerts" }, subscription_id: subscription.id, timestamp: new Date().toISOString(), metadata: { stream: "alerts", seq, epoch: history.epoch, key } };
+  }
+  alerts.onEvent = (event) => {
+    if (faults.deaf) return;
+    for (const session of sessions) for (const subscription of session.subscriptions.values()) if (wants(subscription, "alerts", "alerts")) send(session, alertMessage(subscription, event));
+  };
 
   /** From a position to the last message that was sent to all. */
   function catchUp(session, subscription, stream, seq) {
@@ -223,6 +240,7 @@ export async function startMock({ port = 0, interval = 4000, token = null, zone 
   const wants = (subscription, type, stream) => subscription.type === type && (!subscription.streams || subscription.streams.includes(stream));
   const tick = setInterval(() => {
     const now = Date.now();
+    if (!faults.empty) alerts.tick(now);
     if (faults.empty) {
       sentTo = history.latest(now);
       return;
@@ -264,7 +282,7 @@ export async function startMock({ port = 0, interval = 4000, token = null, zone 
 
   await new Promise((resolve) => server.listen(port, "127.0.0.1", resolve));
   return {
-    url: `http://127.0.0.1:${server.address().port}/`, port: server.address().port, history, counts, control, faults, sessions,
+    url: `http://127.0.0.1:${server.address().port}/`, port: server.address().port, history, counts, control, alerts, faults, sessions,
     /** Closes a window now, for tests that do not wait five minutes. */
     sendWindow,
     async close() {

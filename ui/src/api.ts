@@ -1,4 +1,5 @@
 import type {
+  AlertList,
   FeedInfo,
   KeyList,
   SeriesAnswer,
@@ -14,9 +15,16 @@ export class ApiError extends Error {
     readonly status: number,
     readonly code: string,
     message: string,
+    readonly detail: string | null = null,
   ) {
     super(message);
   }
+}
+
+/** Why something was refused, in the words that tell most. */
+export function refusal(error: unknown): string {
+  if (error instanceof ApiError) return error.detail || error.message;
+  return error instanceof Error ? error.message : String(error);
 }
 
 /** weir's HTTP interface. Paths are relative to the page, so that it works behind a reverse proxy's prefix. */
@@ -50,20 +58,32 @@ export class Api {
     return (await this.get<{ results: WindowDocument[] }>(`windows/${encodeURIComponent(name)}`, query)).results;
   }
 
-  private async get<T>(path: string, query: Record<string, string> = {}, signal?: AbortSignal): Promise<T> {
+  alerts(query: { state: "open" | "all"; limit: string }): Promise<AlertList> {
+    return this.get("alerts", query);
+  }
+
+  get<T>(path: string, query: Record<string, string> = {}, signal?: AbortSignal): Promise<T> {
     const url = new URL(`api/v1/${path}`, this.base);
     for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
-    const headers: Record<string, string> = this.token ? { Authorization: `Bearer ${this.token}` } : {};
+    return this.ask(url, { signal: signal ?? null, cache: "no-store" });
+  }
+
+  post<T>(path: string, body: unknown): Promise<T> {
+    return this.ask(new URL(`api/v1/${path}`, this.base), { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
+  }
+
+  private async ask<T>(url: URL, request: RequestInit): Promise<T> {
+    const headers = { ...request.headers, ...(this.token ? { Authorization: `Bearer ${this.token}` } : {}) };
     let answer: Response;
     try {
-      answer = await fetch(url, { headers, signal: signal ?? null, cache: "no-store" });
+      answer = await fetch(url, { ...request, headers });
     } catch (error) {
-      if (signal?.aborted) throw error;
+      if (request.signal?.aborted) throw error;
       throw new ApiError(0, "unreachable", "weir does not answer");
     }
     const body: any = await answer.json().catch(() => null);
     if (answer.ok && body !== null) return body as T;
-    const told = body?.error;
-    throw new ApiError(answer.status, told?.code ?? "error", told?.message ?? `weir answered ${answer.status}`);
+    const told = typeof body?.error === "string" ? { ...body, message: body.error } : body?.error;
+    throw new ApiError(answer.status, told?.code ?? "error", told?.message ?? `weir answered ${answer.status}`, told?.detail ?? null);
   }
 }

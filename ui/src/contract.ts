@@ -131,3 +131,47 @@ export interface StatusAnswer {
   log?: { bytes?: number; [member: string]: unknown };
   gateway?: Record<string, unknown>;
 }
+
+/** One episode of an alert as it is now: what `GET /api/v1/alerts` lists, and what each event of the subscription `alerts` holds. */
+export interface Alert {
+  id: string;
+  rule: string;
+  name: string;
+  title: string;
+  severity: "info" | "warning" | "critical" | "fatal";
+  /** `inactive`: was pending and fell back without firing. */
+  state: "pending" | "firing" | "resolved" | "inactive";
+  change: string;
+  stream: string;
+  /** Of the series; empty where the alert is about a whole stream. */
+  key: string;
+  /** Field of the event; empty where there is none. */
+  metric: string | null;
+  kind: "threshold" | "rate" | "silence" | "violation";
+  condition: "above" | "below" | "equals" | "not_equals" | null;
+  threshold: number | null;
+  value: number | null;
+  message: string;
+  /** Null only in what clients pushed. */
+  pending_at: string | null;
+  triggered_at: string | null;
+  resolved_at: string | null;
+  duration_seconds: number;
+  acknowledged: boolean;
+  ack_user: string | null;
+  /** Whom the request named, where weir knew who made it. */
+  ack_on_behalf_of?: string | null;
+  ack_reason: string | null;
+  ack_reason_code: string | null;
+  acknowledged_at: string | null;
+  shelved_until: string | null;
+  shelved_by: string | null;
+  shelf_reason?: string | null;
+}
+
+export interface AlertList {
+  /** Newest first. Clients push alerts too, of which no more is sure than `id` and `state`: `alertOf` makes them whole. */
+  alerts: unknown[];
+  complete: boolean;
+  reason_codes?: Record<string, string>;
+}

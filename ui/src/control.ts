@@ -2,7 +2,8 @@
  * Control charts: what the page knows of characteristics, their samples and violations, and how it comes to know it. History comes over HTTP;
  * then the spc dialect brings each sample and violation as it is judged. Nothing is polled while the socket is open.
  */
-import { ApiError } from "./api.js";
+import { reasonText, type Said } from "./acknowledgement.js";
+import { refusal, type Api } from "./api.js";
 
 export interface Lines {
   statistic: number;
@@ -132,7 +133,7 @@ export class ControlCharts {
   constructor(
     private readonly base: URL,
     private readonly changed: () => void,
-    private readonly token: () => string | null,
+    private readonly api: Api,
   ) {}
 
   async start(): Promise<void> {
@@ -177,8 +178,11 @@ export class ControlCharts {
 
   /** Null when it was created (and is shown), else why not. */
   async create(definition: Definition): Promise<string | null> {
-    const refused = await this.post("characteristics", definition);
-    if (typeof refused === "string") return refused;
+    try {
+      await this.api.post("characteristics", definition);
+    } catch (error) {
+      return refusal(error);
+    }
     this.making = false;
     await this.reload();
     this.choose(definition.id);
@@ -215,7 +219,7 @@ export class ControlCharts {
     try {
       // Samples of the very same time are told apart by their ids.
       const before = { to: first.timestamp, before: String(first.sample_id) };
-      const answer = await this.get<SamplePage>("samples", { characteristic_id: String(this.chosen), ...before, limit: String(page_samples) });
+      const answer = await this.api.get<SamplePage>("samples", { characteristic_id: String(this.chosen), ...before, limit: String(page_samples) });
       if (turn !== this.turn) return;
       this.more_before = answer.earlier !== null;
       for (const sample of answer.samples) this.put(sample);
@@ -229,15 +233,19 @@ export class ControlCharts {
   }
 
   /** Null when it was done, else why not. */
-  async acknowledge(violation: number | "all", user: string, reason: string, code: string, exclude: boolean): Promise<string | null> {
+  async acknowledge(violation: number | "all", said: Said, exclude: boolean): Promise<string | null> {
     const all = violation === "all" ? { characteristic_id: this.chosen } : {};
-    const body = { ...all, user, ...(reason ? { reason } : {}), ...(code ? { reason_code: code } : {}), ...(exclude ? { exclude_sample: true } : {}) };
-    const told = await this.post(violation === "all" ? "violations/acknowledge" : `violations/${violation}/acknowledge`, body);
-    if (typeof told === "string") return told;
-    for (const id of (told.acknowledged ?? []) as number[]) {
+    const body = { ...all, ...said, ...(exclude ? { exclude_sample: true } : {}) };
+    let told: { acknowledged?: number[] };
+    try {
+      told = await this.api.post(violation === "all" ? "violations/acknowledge" : `violations/${violation}/acknowledge`, body);
+    } catch (error) {
+      return refusal(error);
+    }
+    for (const id of told.acknowledged ?? []) {
       const known = this.violations.get(id);
       // Who did it is told by weir, which knows whose token this is.
-      if (known && !known.acknowledged) this.violations.set(id, { ...known, acknowledged: true, ack_user: user, ack_reason: reason || this.reasons[code] || code });
+      if (known && !known.acknowledged) this.violations.set(id, { ...known, acknowledged: true, ack_user: said.user, ack_reason: said.reason ?? reasonText(this.reasons, said.reason_code) });
     }
     this.picked = null;
     this.changed();
@@ -249,7 +257,7 @@ export class ControlCharts {
   private connect(): void {
     const url = new URL("ws", this.base);
     url.protocol = url.protocol.replace("http", "ws");
-    const token = this.token();
+    const { token } = this.api;
     if (token) url.searchParams.set("token", token);
     const socket = new WebSocket(url);
     this.socket = socket;
@@ -315,7 +323,7 @@ export class ControlCharts {
   // Asking
 
   private async loadAll(): Promise<void> {
-    const answer = await this.get<{ characteristics: Characteristic[]; reason_codes: Record<string, string> }>("characteristics");
+    const answer = await this.api.get<{ characteristics: Characteristic[]; reason_codes: Record<string, string> }>("characteristics");
     this.characteristics = answer.characteristics.filter((c) => !c.retired);
     this.reasons = answer.reason_codes ?? {};
     this.available = true;
@@ -323,7 +331,7 @@ export class ControlCharts {
     if (this.chosen === null || !this.current) this.chosen = this.characteristics[0]?.characteristic_id ?? null;
     if (this.chosen === null) return;
     if (!this.socket) this.connect();
-    const open = await this.get<{ violations: Violation[]; complete: boolean }>("violations", { state: "open", limit: "1000" });
+    const open = await this.api.get<{ violations: Violation[]; complete: boolean }>("violations", { state: "open", limit: "1000" });
     this.more_open = !open.complete;
     this.violations.clear();
     for (const violation of open.violations) this.violations.set(violation.violation_id, violation);
@@ -335,8 +343,8 @@ export class ControlCharts {
     const id = String(this.chosen);
     try {
       const [samples, known] = await Promise.all([
-        this.get<SamplePage>("samples", { characteristic_id: id, limit: String(page_samples) }),
-        this.get<{ violations: Violation[] }>("violations", { characteristic_id: id, state: "acknowledged", limit: "1000" }),
+        this.api.get<SamplePage>("samples", { characteristic_id: id, limit: String(page_samples) }),
+        this.api.get<{ violations: Violation[] }>("violations", { characteristic_id: id, state: "acknowledged", limit: "1000" }),
       ]);
       if (turn !== this.turn) return;
       const newer = this.samples;
@@ -350,31 +358,6 @@ export class ControlCharts {
       this.trouble = (error as Error).message;
     }
     this.changed();
-  }
-
-  private headers(): Record<string, string> {
-    const token = this.token();
-    return token ? { Authorization: `Bearer ${token}` } : {};
-  }
-
-  /** The answer, or why there is none. */
-  private async post(path: string, body: unknown): Promise<Record<string, unknown> | string> {
-    try {
-      const answer = await fetch(new URL(`api/v1/${path}`, this.base), { method: "POST", headers: { ...this.headers(), "Content-Type": "application/json" }, body: JSON.stringify(body) });
-      const told = await answer.json().catch(() => null);
-      return answer.ok ? (told ?? {}) : told?.error?.detail || told?.error?.message || `weir answered ${answer.status}`;
-    } catch {
-      return "weir does not answer";
-    }
-  }
-
-  private async get<T>(path: string, query: Record<string, string> = {}): Promise<T> {
-    const url = new URL(`api/v1/${path}`, this.base);
-    for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
-    const answer = await fetch(url, { headers: this.headers(), cache: "no-store" });
-    const body = await answer.json().catch(() => null);
-    if (answer.ok && body !== null) return body as T;
-    throw new ApiError(answer.status, body?.error?.code ?? "error", body?.error?.message ?? `weir answered ${answer.status}`);
   }
 }
 

@@ -1,3 +1,4 @@
+import { Alerts } from "./alerts.js";
 import { ControlCharts, type Characteristic } from "./control.js";
 import { WeirClient, type ConnectionState, type Delivery, type Position, type ServerError, type Subscription } from "weir-client";
 import { keys_most, parseSelection, printSelection, type Selection } from "./address.js";
@@ -82,6 +83,7 @@ export class Dashboard {
   readonly client: WeirClient;
   /** Control charts, where there are characteristics. */
   readonly control: ControlCharts;
+  readonly alerts: Alerts;
   private readonly api: Api;
   private readonly charts = new Queue(4);
   private readonly sparkQueue = new Queue(3);
@@ -101,7 +103,8 @@ export class Dashboard {
     this.changed = perFrame(draw);
     this.api = new Api(base);
     this.api.token = sessionStorage.getItem(token_name);
-    this.control = new ControlCharts(base, this.changed, () => this.api.token);
+    this.control = new ControlCharts(base, this.changed, this.api);
+    this.alerts = new Alerts(this.changed, this.api, () => this.now());
     this.selection = parseSelection(location.hash);
     const url = new URL("stream", base);
     url.protocol = url.protocol.replace("http", "ws");
@@ -130,9 +133,11 @@ export class Dashboard {
     addEventListener("hashchange", () => this.onAddress());
     addEventListener("online", () => this.client.retryNow());
     this.client.subscribe({ type: "system_status", onEvent: () => this.feedsChanged() });
+    this.alerts.follow(this.client);
     setInterval(() => this.changed(), 1000);
     setInterval(() => void this.loadFeeds(), feeds_every);
     setInterval(() => void this.loadStatus(), status_every);
+    setInterval(() => this.alerts.trouble && void this.alerts.load(), status_every);
     void this.loadAll();
     this.followDefinitions();
     void this.control.start();
@@ -154,6 +159,15 @@ export class Dashboard {
 
   showOnly(key: string): void {
     this.selectKeys([key]);
+  }
+
+  /** One series of any stream; without a field its default one. */
+  showSeries(stream: string, field: string | null, key: string): void {
+    const here = stream === this.selection.stream && (field === null || field === this.selection.field);
+    if (here) return this.showOnly(key);
+    this.select({ stream, field, keys: [key], window: null });
+    this.forgetSeries();
+    void this.loadStream();
   }
 
   toggleKey(key: string): void {
@@ -268,6 +282,7 @@ export class Dashboard {
   }
 
   private async loadAll(): Promise<void> {
+    void this.alerts.load();
     await Promise.all([this.loadStatus(), this.loadFeeds(), this.loadWindowInfos()]);
     if (!this.token_wanted && this.streams.value) await this.loadStream();
     if (!this.token_wanted) this.client.connect();
@@ -549,7 +564,10 @@ export class Dashboard {
   private onState(state: ConnectionState): void {
     const before = this.connection.phase;
     this.connection = state;
-    if (before === "open") this.lost_at = this.now();
+    if (before === "open") {
+      this.lost_at = this.now();
+      this.alerts.away();
+    }
     if (state.phase === "open") this.lost_at = null;
     if (state.phase === "refused") this.token_wanted = true;
     // Back again: the subscriptions go on where they were; what is only polled, or has failed, is asked for now.
@@ -561,6 +579,7 @@ export class Dashboard {
     await Promise.all([this.loadStatus(), this.loadFeeds(), this.loadWindowInfos()]);
     const info = this.streams.value?.find((stream) => stream.name === this.selection.stream);
     const another_log = info && this.head && info.epoch !== this.head.epoch;
+    if (another_log) void this.alerts.load();
     if (another_log || this.failed()) await this.loadStream();
   }
 

@@ -10,6 +10,7 @@ export interface Palette {
   grid: string;
   gap: string;
   gapEdge: string;
+  alert: string;
   series: string[];
 }
 
@@ -19,6 +20,7 @@ const light: Palette = {
   grid: "#e6ecef",
   gap: "rgba(176, 94, 10, 0.12)",
   gapEdge: "rgba(176, 94, 10, 0.45)",
+  alert: "#b3231b",
   series: ["#0b6a8c", "#c2410c", "#15803d", "#8b3fa8", "#a16207", "#be185d", "#475569", "#4f46e5"],
 };
 
@@ -28,6 +30,7 @@ const dark: Palette = {
   grid: "#22313a",
   gap: "rgba(240, 170, 80, 0.13)",
   gapEdge: "rgba(240, 170, 80, 0.5)",
+  alert: "#ff8f86",
   series: ["#56c5ea", "#ff9d66", "#5fd49b", "#cf9bf0", "#e5c453", "#ff85ba", "#a9b9c6", "#a3a8ff"],
 };
 

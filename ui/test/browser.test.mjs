@@ -524,4 +524,218 @@ if (!foreign) {
     if (process.env.SHOTS) await page.locator(".control").screenshot({ path: join(process.env.SHOTS, "control-phone-dark.png") });
     await close(page);
   });
+
+  const row = (page, alert) => page.locator(`.alert[data-alert="${alert.id}"]`);
+  const order = (page) => page.locator(".alert").evaluateAll((all) => all.map((one) => one.dataset.alert));
+  const calls = (page, count) => page.waitForFunction((n) => (document.querySelector(".alert-count")?.dataset.count ?? "0") === String(n) && document.title === (n ? `(${n}) weir` : "weir"), count);
+  const calling = (of) => [...of.alerts.all.values()].filter((a) => a.state === "firing" && !a.acknowledged && !a.shelved_until).length;
+
+  test("page: alerts fire, are acknowledged, shelved and resolved as it happens, and the header and the title count what wants somebody (D15)", async (t) => {
+    const own = await startMock({ interval: 1000, alert_cycle: 0 });
+    t.after(() => own.close());
+    const page = await open({ url: own.url, height: 1600 });
+    await page.waitForSelector('.alerts[data-live="true"]');
+    const before = calling(own);
+    await calls(page, before);
+
+    // Told as it fires: above what is less severe.
+    const fatal = own.alerts.add({ rule: "bore_wide", title: "Bore too wide", severity: "fatal", state: "pending", stream: "line", key: "press-1", metric: "/measured/diameter_mm", threshold: 74.02, value: 74.024, since: Date.now() - 65_000 });
+    await page.waitForSelector(`.alert[data-alert="${fatal.id}"][data-state="pending"]`);
+    await calls(page, before);
+    own.alerts.fire(fatal.id, Date.now() - 61_000);
+    await page.waitForSelector(`.alert[data-alert="${fatal.id}"][data-state="firing"]`);
+    await calls(page, before + 1);
+    await soon(async () => assert.equal((await order(page))[0], fatal.id));
+    const text = await row(page, fatal).innerText();
+    for (const part of ["fatal", "Bore too wide", "press-1", "74.024 is above 74.02", "bore_wide", "firing", "1 min", "since"]) assert.ok(text.includes(part), `${part} in ${text}`);
+    const lasts = await row(page, fatal).locator(".alert-state").innerText();
+    await soon(async () => assert.notEqual(await row(page, fatal).locator(".alert-state").innerText(), lasts, "how long it fires goes on"));
+
+    await row(page, fatal).getByRole("button", { name: "Acknowledge" }).click();
+    const form = row(page, fatal).locator("form");
+    await soon(async () => assert.equal(await page.evaluate(() => document.activeElement.closest("label")?.textContent.trim()), "Name"));
+    await form.getByLabel("Name").fill("ann");
+    await form.locator("select").selectOption("tool_wear");
+    await form.locator(".sign-words input").fill("changed the tool");
+    await form.getByRole("button", { name: "Acknowledge" }).click();
+    await form.waitFor({ state: "detached" });
+    await calls(page, before);
+    await soon(async () => assert.match(await row(page, fatal).locator(".alert-known").innerText(), /Acknowledged by ann .*“Tool wear: changed the tool”/));
+    assert.deepEqual([own.alerts.all.get(fatal.id).ack_user, own.alerts.all.get(fatal.id).ack_reason_code], ["ann", "tool_wear"]);
+
+    const silent = [...own.alerts.all.values()].find((a) => a.rule === "silent");
+    await row(page, silent).getByRole("button", { name: "Shelve" }).click();
+    const shelf = row(page, silent).locator("form");
+    assert.equal(await shelf.getByLabel("Name").inputValue(), "ann", "who has signed once is not asked again");
+    await shelf.locator("select").selectOption("8h");
+    await shelf.locator(".sign-words input").fill("it is cleaned");
+    await shelf.getByRole("button", { name: "Shelve" }).click();
+    await shelf.waitFor({ state: "detached" });
+    await calls(page, before - 1);
+    await soon(async () => assert.match(await row(page, silent).locator(".alert-shelf").innerText(), /Shelved until .* by ann: “it is cleaned”/));
+    assert.ok(Math.abs(Date.parse(own.alerts.all.get(silent.id).shelved_until) - Date.now() - 8 * 3_600_000) < 60_000);
+    await row(page, silent).getByRole("button", { name: "Unshelve" }).click();
+    await calls(page, before);
+    assert.equal(own.alerts.all.get(silent.id).shelved_until, null);
+
+    // Over: below all that are open, with how long it was.
+    own.alerts.resolve(silent.id, Date.now());
+    await page.waitForSelector(`.alert[data-alert="${silent.id}"][data-state="resolved"]`);
+    await calls(page, before - 1);
+    await soon(async () => {
+      const states = await page.locator(".alert").evaluateAll((all) => all.map((one) => one.dataset.state));
+      assert.deepEqual(states, [...states].sort((a, b) => ["firing", "pending", "resolved"].indexOf(a) - ["firing", "pending", "resolved"].indexOf(b)));
+      assert.match(await row(page, silent).innerText(), /fired 12 min/);
+    });
+    if (process.env.SHOTS) await page.screenshot({ path: join(process.env.SHOTS, "alerts.png"), fullPage: true });
+    await close(page);
+  });
+
+  test("page: what weir refuses is said beside the alert, and what was typed stays, also when rows change places (D15)", async (t) => {
+    const own = await startMock({ interval: 1000, alert_cycle: 0 });
+    t.after(() => own.close());
+    const page = await open({ url: own.url, height: 1600 });
+    await page.waitForSelector('.alerts[data-live="true"]');
+    const alert = own.alerts.add({ rule: "bore_wide", title: "Bore too wide", severity: "info", stream: "line", key: "press-1", threshold: 74.02, value: 74.024, since: Date.now() });
+    await row(page, alert).getByRole("button", { name: "Acknowledge" }).click();
+    const form = row(page, alert).locator("form");
+    await form.getByLabel("Name").fill("ann");
+    const words = form.locator(".sign-words input");
+    await words.fill("looked");
+    const typed = async () => assert.deepEqual([await form.getByLabel("Name").inputValue(), await words.inputValue()], ["ann", "looked"]);
+    const refused = (pattern) => soon(async () => assert.match(await row(page, alert).locator("[role=alert]").innerText({ timeout: 1000 }).catch(() => ""), pattern));
+    const submit = () => form.getByRole("button", { name: "Acknowledge" }).click();
+
+    // Another one comes above, and this one moves to the top and to the end: who types goes on typing.
+    await words.focus();
+    const above = own.alerts.add({ rule: "other", title: "Other", severity: "fatal", stream: "line", key: "oven", threshold: 1, value: 2, since: Date.now() });
+    await row(page, above).waitFor();
+    own.alerts.change(alert.id, "escalated", { severity: "fatal", triggered_at: new Date(Date.now() + 60_000).toISOString() });
+    await soon(async () => assert.equal((await order(page))[0], alert.id));
+    own.alerts.resolve(alert.id, Date.now());
+    await page.waitForSelector(`.alert[data-alert="${alert.id}"][data-state="resolved"]`);
+    await typed();
+    assert.equal(await words.evaluate((input) => input === document.activeElement), true);
+
+    own.faults.post = 403;
+    await submit();
+    await refused(/lacks the permission/);
+    await typed();
+    own.faults.post = 0;
+
+    // Somebody else was faster, and the page was not told.
+    own.faults.deaf = true;
+    own.alerts.act(alert.id, "acknowledge", { user: "ben", reason: "mine" }, Date.now());
+    own.faults.deaf = false;
+    await submit();
+    await refused(/was acknowledged by ben/);
+    await soon(async () => assert.match(await row(page, alert).locator(".alert-known").innerText({ timeout: 1000 }).catch(() => ""), /ben/));
+    await typed();
+
+    own.alerts.all.delete(alert.id);
+    await submit();
+    await refused(/there is no alert/);
+    await page.route("**/api/v1/alerts/**", (route) => route.abort());
+    await submit();
+    await refused(/weir does not answer/);
+    await typed();
+    await soon(async () => assert.deepEqual(await audit(page), []));
+    await page.unroute("**/api/v1/alerts/**");
+    await form.getByRole("button", { name: "Close" }).click();
+    await form.waitFor({ state: "detached" });
+    assert.equal(await row(page, alert).locator("[role=alert]").count(), 0);
+    await close(page);
+  });
+
+  test("page: all of alerts by keyboard, and the key of one shows its series with the time and the limit marked (D15)", async (t) => {
+    const own = await startMock({ interval: 1000, alert_cycle: 0 });
+    t.after(() => own.close());
+    const page = await open({ url: own.url, height: 1600, hash: "#stream=pools&field=/currentfill&key=LETZI-1&range=1h" });
+    await page.waitForSelector('.alerts[data-live="true"]');
+    const alert = own.alerts.add({ rule: "bore_wide", title: "Bore too wide", severity: "fatal", stream: "line", key: "press-1", metric: "/measured/diameter_mm", threshold: 74, value: 74.024, since: Date.now() - 20 * 60_000 });
+    await row(page, alert).waitFor();
+    // From the count in the header into the card, by the keys alone.
+    await page.locator(".alert-count").focus();
+    await page.keyboard.press("Enter");
+    const at = () => page.evaluate(() => document.activeElement.textContent.trim());
+    await page.keyboard.press("Tab");
+    assert.equal(await at(), "press-1");
+    await page.keyboard.press("Tab");
+    assert.equal(await at(), "Acknowledge");
+    await page.keyboard.press("Enter");
+    await row(page, alert).locator("form").waitFor();
+    await soon(async () => assert.equal(await page.evaluate(() => document.activeElement.tagName), "INPUT"));
+    await page.keyboard.type("ann");
+    await page.keyboard.press("Tab");
+    await page.keyboard.press("Tab");
+    await page.keyboard.type("seen");
+    await page.keyboard.press("Enter");
+    await row(page, alert).locator(".alert-known").waitFor();
+    await soon(async () => assert.equal(await page.evaluate(() => document.activeElement.dataset.alert), alert.id, "the row keeps the place of its form"));
+    await page.keyboard.press("Tab");
+    assert.equal(await at(), "press-1");
+    await page.keyboard.press("Enter");
+    await addressHas(page, /stream=line.*field=\/measured\/diameter_mm.*key=press-1/);
+    await page.waitForSelector('.plot[data-state="drawn"][data-alerts="1"]');
+    const over = await page.locator(".plot .u-over").boundingBox();
+    await page.mouse.move(over.x + over.width * (1 - 10 / 60), over.y + 100);
+    await soon(async () => assert.match(await page.locator(".tip-alert").innerText({ timeout: 1000 }).catch(() => ""), /Alert: Bore too wide, firing for/));
+    own.alerts.resolve(alert.id, Date.now() - 15 * 60_000);
+    await page.waitForSelector(`.alert[data-alert="${alert.id}"][data-state="resolved"]`);
+    await page.mouse.move(over.x + over.width * (1 - 10 / 60) + 1, over.y + 100);
+    await page.waitForSelector(".tip-alert", { state: "detached" });
+    if (process.env.SHOTS) await page.locator("#chart").screenshot({ path: join(process.env.SHOTS, "alert-in-chart.png") });
+    await close(page);
+  });
+
+  test("page: without alerts nothing is seen of them; many are bounded, and what came while weir was away is there afterwards (D15)", async (t) => {
+    const own = await startMock({ interval: 1000, faults: { empty: true } });
+    t.after(() => own.close());
+    let page = await open({ url: own.url, drawn: false });
+    await page.waitForSelector('.chip[data-phase="open"]');
+    await soon(() => assert.ok(own.counts.requests.alerts >= 2));
+    assert.equal(await page.locator(".alerts, .alert-count").count(), 0);
+    assert.equal(await page.title(), "weir");
+    for (let i = 0; i < 60; i += 1) own.alerts.add({ rule: `r${i}`, title: `Alert ${i}`, stream: "pools", key: "SSD-7", threshold: 1, value: 2, since: Date.now() - i * 1000 });
+    // One that a client pushed, of which no more is known.
+    own.alerts.tell({ id: "pushed", state: "firing", severity: "fatal" });
+    await page.waitForFunction(() => document.querySelectorAll(".alert").length === 50);
+    await page.waitForSelector('.alert[data-alert="pushed"]');
+    await calls(page, 61);
+    await page.getByText("and 11 more").waitFor();
+    await close(page);
+
+    const going = await startMock({ interval: 1000, alert_cycle: 0 });
+    page = await open({ url: going.url });
+    await page.waitForSelector('.alerts[data-live="true"]');
+    await going.close();
+    await page.waitForSelector('.alerts[data-live="false"]');
+    // Another log: none of the alerts is what it was.
+    const again = await startMock({ interval: 1000, port: going.port, epoch: "0000000000000002", alert_cycle: 0 });
+    const fresh = again.alerts.add({ rule: "fresh", title: "Fresh", severity: "fatal", stream: "line", key: "oven", threshold: 1, value: 2, since: Date.now() });
+    await page.waitForSelector('.chip[data-phase="open"]', { timeout: 30_000 });
+    await row(page, fresh).waitFor();
+    await page.waitForSelector('.alerts[data-live="true"]');
+    await calls(page, calling(again));
+    await close(page);
+    await again.close();
+  });
+
+  for (const width of [360, 1440])
+    for (const colorScheme of ["light", "dark"])
+      test(`page: alerts with a form open: no axe error and nothing wider than the screen at ${width} px, ${colorScheme}`, async (t) => {
+        const own = await startMock({ interval: 1000, alert_cycle: 0 });
+        t.after(() => own.close());
+        for (const [i, severity] of ["info", "warning", "critical", "fatal"].entries())
+          own.alerts.add({ rule: `rule_${i}`, title: "A title that is long enough to be broken into lines where there is little room for it", severity, stream: "pools", key: "SSD-7", metric: "/currentfill", threshold: 50, value: 104, since: Date.now() - i * 600_000 });
+        const page = await open({ url: own.url, width, height: 1200, colorScheme, hash: "#key=SSD-7&range=24h" });
+        await page.waitForSelector('.alerts[data-live="true"]');
+        await page.locator(".alert").first().getByRole("button", { name: "Acknowledge" }).click();
+        await page.locator(".alert form").waitFor();
+        await soon(async () => assert.ok((await page.evaluate(() => document.documentElement.scrollWidth)) <= width, "the page scrolls sideways"));
+        await soon(async () => assert.deepEqual(await audit(page), []));
+        if (process.env.SHOTS) await page.screenshot({ path: join(process.env.SHOTS, `alerts-${width}-${colorScheme}.png`), fullPage: width > 400 });
+        if (process.env.SHOTS) await page.locator(".alerts").screenshot({ path: join(process.env.SHOTS, `alerts-card-${width}-${colorScheme}.png`) });
+        await close(page);
+      });
 }

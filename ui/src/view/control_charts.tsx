@@ -6,6 +6,7 @@ import { number } from "../format.js";
 import { CharacteristicForm } from "./characteristic_form.js";
 import { ControlPlot } from "./control_plot.js";
 import { Empty } from "./notices.js";
+import { SignForm } from "./sign_form.js";
 
 /** Control charts and what they found. Where no characteristic is, only the way to one. */
 export function ControlChartsCard({ dashboard }: { dashboard: Dashboard }) {
@@ -165,13 +166,8 @@ function Violations({ dashboard, control }: { dashboard: Dashboard; control: Con
   );
 }
 
-const user_name = "weir.user";
-
 /** `violation`: one, or how many are open on this chart. */
 function Acknowledge({ control, violation }: { control: ControlCharts; violation: Violation | number }) {
-  const [user, setUser] = useState(localStorage.getItem(user_name) ?? "");
-  const [reason, setReason] = useState("");
-  const [code, setCode] = useState("");
   const [exclude, setExclude] = useState(false);
   const [trouble, setTrouble] = useState("");
   const one = typeof violation === "number" ? null : violation;
@@ -182,55 +178,31 @@ function Acknowledge({ control, violation }: { control: ControlCharts; violation
         {what}: acknowledged by <b>{one.ack_user}</b>{one.ack_on_behalf_of ? ` for ${one.ack_on_behalf_of}` : ""}, “{one.ack_reason}”.
       </p>
     );
+  const head = (
+    <p>
+      <b>{what}</b>{" "}
+      {one && (
+        <span class="muted">
+          {one.description}; {one.samples.length === 1 ? "1 sample" : `${one.samples.length} samples`}, marked on the chart; limits v{one.limits.version}
+        </span>
+      )}
+    </p>
+  );
   return (
-    <form
-      class="acknowledge"
-      aria-label={`Acknowledge: ${what}`}
-      onSubmit={async (event) => {
-        event.preventDefault();
-        localStorage.setItem(user_name, user);
-        setTrouble((await control.acknowledge(one?.violation_id ?? "all", user, reason, code, exclude)) ?? "");
-      }}
+    <SignForm
+      label={`Acknowledge: ${what}`}
+      verb="Acknowledge"
+      reason="wanted"
+      reasons={control.reasons}
+      trouble={trouble}
+      head={head}
+      onSay={async (said) => setTrouble((await control.acknowledge(one?.violation_id ?? "all", said, exclude)) ?? "")}
+      onClose={() => control.pick(null)}
     >
-      <p>
-        <b>{what}</b>{" "}
-        {one && (
-          <span class="muted">
-            {one.description}; {one.samples.length === 1 ? "1 sample" : `${one.samples.length} samples`}, marked on the chart; limits v{one.limits.version}
-          </span>
-        )}
-      </p>
-      <label>
-        Name <input required maxLength={255} value={user} onInput={(event) => setUser(event.currentTarget.value)} />
-      </label>
-      <label>
-        Reason{" "}
-        <select value={code} onChange={(event) => setCode(event.currentTarget.value)}>
-          <option value="">in words</option>
-          {Object.entries(control.reasons).map(([name, text]) => (
-            <option key={name} value={name}>
-              {text}
-            </option>
-          ))}
-        </select>
-      </label>
-      <label>
-        <span class="unseen">Reason in words</span>
-        <input placeholder="What was found and done" required={code === ""} maxLength={1000} value={reason} onInput={(event) => setReason(event.currentTarget.value)} />
-      </label>
       <label class="check">
         <input type="checkbox" checked={exclude} onChange={(event) => setExclude(event.currentTarget.checked)} /> leave {one ? "the sample" : "their samples"} out
       </label>
-      <button type="submit">Acknowledge</button>
-      <button type="button" class="quiet" onClick={() => control.pick(null)}>
-        Close
-      </button>
-      {trouble && (
-        <p class="warning" role="alert">
-          {trouble}
-        </p>
-      )}
-    </form>
+    </SignForm>
   );
 }
 

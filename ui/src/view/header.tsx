@@ -1,3 +1,4 @@
+import { useLayoutEffect } from "preact/hooks";
 import type { Dashboard } from "../dashboard.js";
 import { chooseTheme, chosenTheme, type Theme } from "../theme.js";
 import { connectionText } from "./system_line.js";
@@ -10,6 +11,11 @@ export function Header({ dashboard }: { dashboard: Dashboard }) {
   const now = dashboard.now();
   const theme = chosenTheme();
   const next = themes[(themes.indexOf(theme) + 1) % themes.length]!;
+  const calling = dashboard.alerts.calling.length;
+  // In the step that draws the count: the tab and the page say the same.
+  useLayoutEffect(() => {
+    document.title = calling > 0 ? `(${calling}) weir` : "weir";
+  }, [calling]);
   const open = dashboard.connection.phase === "open";
   return (
     <header class="top">
@@ -20,6 +26,12 @@ export function Header({ dashboard }: { dashboard: Dashboard }) {
       <span class={`chip ${open ? "live" : dashboard.connection.phase === "connecting" ? "polled" : "down"}`} data-phase={dashboard.connection.phase}>
         {connectionText(dashboard)}
       </span>
+      {calling > 0 && (
+        <button type="button" class="chip alert-count" data-count={calling} title="Firing, neither acknowledged nor shelved" onClick={showAlerts}>
+          {calling}
+          <span class="alert-word">{calling === 1 ? "alert" : "alerts"}</span>
+        </button>
+      )}
       <div class="clock">
         <time dateTime={new Date(now).toISOString()}>
           <span class="clock-day">{clock.weekday(now)}</span> <b>{clock.time(now)}</b>
@@ -32,7 +44,8 @@ export function Header({ dashboard }: { dashboard: Dashboard }) {
           onClick={() => dashboard.toggleUtc()}
         >
           <span class="unseen">Show times in UTC; now in </span>
-          {clock.zone === "UTC" ? "UTC" : `${clock.zone.split("/").pop()!.replaceAll("_", " ")} · ${clock.zoneName(now)}`}
+          {clock.zone === "UTC" ? "UTC" : clock.zone.split("/").pop()!.replaceAll("_", " ")}
+          {clock.zone !== "UTC" && <span class="zone-name"> · {clock.zoneName(now)}</span>}
         </button>
       </div>
       <button
@@ -49,4 +62,10 @@ export function Header({ dashboard }: { dashboard: Dashboard }) {
       </button>
     </header>
   );
+}
+
+function showAlerts() {
+  const card = document.querySelector<HTMLElement>(".alerts");
+  card?.scrollIntoView({ block: "start" });
+  card?.focus({ preventScroll: true });
 }

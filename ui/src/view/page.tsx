@@ -1,5 +1,6 @@
 import { useEffect } from "preact/hooks";
 import type { Dashboard } from "../dashboard.js";
+import { AlertsCard } from "./alerts.js";
 import { ChartCard } from "./chart_card.js";
 import { ControlChartsCard } from "./control_charts.js";
 import { Feeds } from "./feeds.js";
@@ -29,6 +30,7 @@ export function Page({ dashboard }: { dashboard: Dashboard }) {
           <div class="rooms">
             <Feeds dashboard={dashboard} />
             <ChartCard dashboard={dashboard} />
+            <AlertsCard dashboard={dashboard} />
             <ControlChartsCard dashboard={dashboard} />
             <Keys dashboard={dashboard} />
             <Windows dashboard={dashboard} />

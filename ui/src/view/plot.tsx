@@ -1,5 +1,6 @@
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import uPlot from "uplot";
+import { limitText, since } from "../alerts.js";
 import { causeText } from "../causes.js";
 import { ticks, tickText } from "../clock.js";
 import type { Dashboard } from "../dashboard.js";
@@ -28,8 +29,21 @@ interface Shown {
   from: number;
   to: number;
   gaps: Gap[];
+  alerts: Episode[];
 }
 
+/** When an alert of the drawn series fired; `limit`: the level beyond which it does. */
+interface Episode {
+  from: number;
+  to: number;
+  limit: number | null;
+  /** The level as words, and all of it. */
+  limitText: string;
+  text: string;
+}
+
+/** More of them at once would hide the line. */
+const alerts_most = 20;
 const bands_most = 6;
 const tips_most = 10;
 
@@ -42,16 +56,17 @@ export function Plot({ dashboard, lines, loading }: { dashboard: Dashboard; line
   const [said, say] = useState("");
 
   const { from, to } = bounds(dashboard.range, dashboard.now());
-  shown.current = { dashboard, lines, from, to, gaps: shownGaps(dashboard, lines, from, to) };
+  shown.current = { dashboard, lines, from, to, gaps: shownGaps(dashboard, lines, from, to), alerts: shownAlerts(dashboard, lines, from, to) };
+  const marks = shown.current.alerts.map((alert) => `${alert.from} ${Math.floor(alert.to / 1000)} ${alert.limit}`).join();
   const shape = `${shownTheme()} ${lines.map((line) => `${line.place}${line.series.resolution === null ? "r" : "w"}`).join()}`;
   const data = lines.map((line) => `${line.key} ${line.series.version} ${line.percent_of}`).join();
-  const versions = useRef<{ series: Series[]; data: string }>({ series: [], data: "" });
+  const versions = useRef<{ series: Series[]; data: string; marks: string }>({ series: [], data: "", marks: "" });
 
   // In the step that says "drawn", not after the next frame: until then keys would be answered from the chart before this one.
   useLayoutEffect(() => {
     const made = new uPlot(options(frame.current!, tip.current!, shown), columns(lines), frame.current!);
     chart.current = made;
-    versions.current = { series: lines.map((line) => line.series), data };
+    versions.current = { series: lines.map((line) => line.series), data, marks };
     const observer = new ResizeObserver(() => {
       const { clientWidth, clientHeight } = frame.current!;
       if (clientWidth === 0) return;
@@ -67,13 +82,14 @@ export function Plot({ dashboard, lines, loading }: { dashboard: Dashboard; line
   }, [shape]);
 
   useLayoutEffect(() => {
-    const { series, data: drawn } = versions.current;
+    const { series, data: drawn, marks: marked } = versions.current;
     const same = drawn === data && lines.every((line, i) => line.series === series[i]);
     if (!chart.current) return;
     if (!same) {
-      versions.current = { series: lines.map((line) => line.series), data };
       chart.current.setData(columns(lines), false);
     }
+    if (same && marked !== marks) chart.current.redraw(false);
+    versions.current = { series: lines.map((line) => line.series), data, marks };
     chart.current.batch(() => chart.current!.setScale("x", { min: from, max: to }));
   });
 
@@ -110,6 +126,7 @@ export function Plot({ dashboard, lines, loading }: { dashboard: Dashboard; line
       data-points={lines.reduce((sum, line) => sum + line.series.times.length, 0)}
       data-lines={lines.length}
       data-resolution={lines[0]?.series.resolution ?? "raw"}
+      data-alerts={shown.current.alerts.length}
       data-range={Math.round(to - from)}
       data-state={loading ? "loading" : "drawn"}
       onKeyDown={onKeyDown}
@@ -197,7 +214,7 @@ function options(frame: HTMLElement, tip: HTMLElement, shown: { current: Shown }
     },
     hooks: {
       drawClear: [(u) => drawGaps(u, shown.current)],
-      draw: [(u) => drawMarks(u, shown.current)],
+      draw: [(u) => drawAlerts(u, shown.current), (u) => drawMarks(u, shown.current)],
       setCursor: [(u) => showTip(u, tip, shown.current)],
       setSelect: [
         (u) => {
@@ -277,6 +294,65 @@ function drawGaps(u: uPlot, { gaps }: Shown): void {
     pen.fillRect(from, top, to - from, height);
     pen.fillStyle = colours.gapEdge;
     pen.fillRect(from, top, to - from, 3 * devicePixelRatio);
+  }
+  pen.restore();
+}
+
+/** When alerts of a single series fired, as they are told; those of now go on. */
+function shownAlerts(dashboard: Dashboard, lines: Line[], from: number, to: number): Episode[] {
+  const { stream, field } = dashboard.selection;
+  const line = lines.length === 1 ? lines[0]! : null;
+  if (!line) return [];
+  const now = dashboard.now();
+  const found: Episode[] = [];
+  for (const alert of dashboard.alerts.firedAt(stream, line.key, field)) {
+    const begin = since(alert);
+    const end = alert.resolved_at ? Date.parse(alert.resolved_at) : now;
+    if (end < from || begin > to) continue;
+    const text = `${alert.title || alert.name}, ${alert.state === "resolved" ? "fired for" : "firing for"} ${span(Math.max(1000, Math.floor((end - begin) / 1000) * 1000))}`;
+    // Without a field it may be about another one than is drawn.
+    const limit = alert.kind === "threshold" && alert.metric ? alert.threshold : null;
+    found.push({ from: begin, to: end, limit, limitText: limitText(alert), text });
+  }
+  return found.slice(-alerts_most);
+}
+
+/** A bar at the foot for as long as one fired, a thin line where it began, and its limit as a dashed line. */
+function drawAlerts(u: uPlot, { alerts, lines }: Shown): void {
+  if (alerts.length === 0) return;
+  const { ctx: pen } = u;
+  const { left, top, width, height } = u.bbox;
+  const colour = palette().alert;
+  const pixel = devicePixelRatio;
+  pen.save();
+  pen.beginPath();
+  pen.rect(left, top, width, height);
+  pen.clip();
+  for (const alert of alerts) {
+    const from = u.valToPos(alert.from, "x", true);
+    const to = Math.max(from + 2 * pixel, u.valToPos(alert.to, "x", true));
+    pen.fillStyle = faded(colour, 0.06);
+    pen.fillRect(from, top, to - from, height);
+    pen.fillStyle = faded(colour, 0.45);
+    pen.fillRect(Math.round(from), top, pixel, height);
+    pen.fillStyle = colour;
+    pen.fillRect(from, top + height - 3 * pixel, to - from, 3 * pixel);
+  }
+  pen.strokeStyle = faded(colour, 0.7);
+  pen.fillStyle = colour;
+  pen.setLineDash([4 * pixel, 4 * pixel]);
+  pen.lineWidth = pixel;
+  pen.font = `${11 * pixel}px system-ui, sans-serif`;
+  pen.textAlign = "right";
+  const limits = new Map(alerts.filter((alert) => alert.limit !== null).map((alert) => [alert.limitText, alert.limit!]));
+  for (const [text, limit] of limits) {
+    const y = Math.round(u.valToPos(drawn(lines[0]!, limit), "y", true));
+    if (y < top || y > top + height) continue;
+    pen.beginPath();
+    pen.moveTo(left, y);
+    pen.lineTo(left + width, y);
+    pen.stroke();
+    pen.fillText(text, left + width - 8 * pixel, y - 6 * pixel);
   }
   pen.restore();
 }
@@ -367,6 +443,10 @@ function gapsAt({ gaps }: Shown, time: number): string[] {
   return gaps.filter((gap) => gap.from <= time && time <= gap.to).map((gap) => `${causeText(gap.cause)} for ${span(gap.to - gap.from)}`);
 }
 
+function alertsAt({ alerts }: Shown, time: number): string[] {
+  return alerts.filter((alert) => alert.from <= time && time <= alert.to).map((alert) => alert.text);
+}
+
 function showTip(u: uPlot, tip: HTMLElement, shown: Shown): void {
   const left = u.cursor.left ?? -1;
   if (left < 0) {
@@ -376,7 +456,8 @@ function showTip(u: uPlot, tip: HTMLElement, shown: Shown): void {
   const time = u.posToVal(left, "x");
   const rows = rowsAt(shown, time);
   const gaps = gapsAt(shown, time);
-  if (rows.length === 0 && gaps.length === 0) {
+  const alerts = alertsAt(shown, time);
+  if (rows.length === 0 && gaps.length === 0 && alerts.length === 0) {
     tip.hidden = true;
     return;
   }
@@ -390,6 +471,7 @@ function showTip(u: uPlot, tip: HTMLElement, shown: Shown): void {
   }
   if (rows.length > tips_most) parts.push(text("p", "tip-more", `and ${rows.length - tips_most} more`));
   for (const gap of gaps) parts.push(text("p", "tip-gap", `Gap: ${gap}`));
+  for (const alert of alerts) parts.push(text("p", "tip-alert", `Alert: ${alert}`));
   tip.replaceChildren(...parts);
   tip.hidden = false;
   // Beside the cursor, on the side where there is room.
@@ -402,5 +484,5 @@ function showTip(u: uPlot, tip: HTMLElement, shown: Shown): void {
 function spoken(shown: Shown, time: number): string {
   const rows = rowsAt(shown, time).slice(0, 3);
   const values = rows.map((row) => `${row.name} ${row.value}${row.more ? ` (${row.more})` : ""}`);
-  return [rows[0]?.when ?? shown.dashboard.shownClock.full(time), ...values, ...gapsAt(shown, time).map((gap) => `gap, ${gap}`)].join("; ");
+  return [rows[0]?.when ?? shown.dashboard.shownClock.full(time), ...values, ...gapsAt(shown, time).map((gap) => `gap, ${gap}`), ...alertsAt(shown, time).map((alert) => `alert, ${alert}`)].join("; ");
 }
