@@ -63,10 +63,15 @@ export async function startMock({ port = 0, interval = 4000, token = null, zone 
       log: { bytes: 187_430_912 + counts.messages * 400 }, processors: [], stores: [], gateway: { active_clients: sessions.size },
     }),
     streams: () => ({
-      streams: Object.entries(history.streams).flatMap(([name, of]) => [
+      // Commands and their answers stand first by name, and are no series to look at.
+      streams: [
+        ...(faults.empty ? [] : ["alert.answers", "alert.in"].map((name) => streamInfo(name, "data", 1, 200))),
+        ...Object.entries(history.streams).flatMap(([name, of]) => [
           streamInfo(name, "data", history.head(name, Date.now()), 7.4),
           ...Object.entries(of.windows).map(([window, size]) => streamInfo(`${name}.${window}`, "aggregations", windowHead(name, size, Date.now()), 310)),
-        ]).concat(streamInfo("system_status", "system_status", 12, 200)),
+        ]),
+        streamInfo("system_status", "system_status", 12, 200),
+      ],
     }),
     keys: (query) => {
       const stream = query.get("stream");

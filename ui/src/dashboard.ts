@@ -322,7 +322,7 @@ export class Dashboard {
     const streams = (this.streams.value ?? []).filter((stream) => !stream.name.startsWith("_"));
     const all = streams.filter((stream) => stream.type === "data" || stream.type === "events");
     // Of control charts the samples are a series that is worth a look; commands and answers are none.
-    const own = all.filter((stream) => !stream.name.startsWith("spc."));
+    const own = all.filter((stream) => !stream.name.startsWith("spc.") && !stream.name.startsWith("alert."));
     const data = own.length > 0 ? own : all.filter((stream) => stream.name === "spc.samples");
     return (data.find((stream) => stream.count > 0) ?? data[0])?.name ?? null;
   }
