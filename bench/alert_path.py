@@ -7,18 +7,15 @@ Each batch ends with a spike of one reading, which the first reading of the next
 batch should have been sent.
 """
 import argparse
-import http.client
 import json
 import os
 import pathlib
 import re
-import socket
 import subprocess
 import tempfile
-import threading
 import time
 
-from spc_path import Subscriber, cpu_of, free_port, percentile, post, ready
+from spc_path import Subscriber, at_rate, cpu_of, free_port, percentile, post, ready
 
 CONFIG = """
 [log]
@@ -83,33 +80,17 @@ def run(options, port, server):
     subscriber = Subscriber(port, "/stream", {"type": "subscribe", "data": {"type": "alerts", "stream": "alerts"}}, count)
     subscriber.keep = 1024
     subscriber.start()
-    batch, connections = 10, options.connections
-    step = batch * connections / options.rate
-    began = time.monotonic() + 0.2
+    batch = 10
 
-    def push(n):
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-        connection.connect()
-        connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        i = 0
-        while True:
-            at = began + step * (i + n / connections)
-            if at > began + options.seconds:
-                return
-            time.sleep(max(0, at - time.monotonic()))
-            spike = 1_000_000 * (n + 1) + i
-            events = [{"key": f"k{n}", "data": {"value": spike if k == batch - 1 else k}} for k in range(batch)]
-            due[spike] = at
-            status, answer = post(connection, "/api/v1/streams/readings/events", json.dumps(events))
-            assert status == 200 and answer["accepted"] == batch, answer
-            i += 1
+    def send(connection, n, i, at):
+        spike = 1_000_000 * (n + 1) + i
+        events = [{"key": f"k{n}", "data": {"value": spike if k == batch - 1 else k}} for k in range(batch)]
+        due[spike] = at
+        status, answer = post(connection, "/api/v1/streams/readings/events", json.dumps(events))
+        assert status == 200 and answer["accepted"] == batch, answer
 
     cpu, started = cpu_of(server.pid), time.monotonic()
-    threads = [threading.Thread(target=push, args=(n,)) for n in range(connections)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    at_rate(options, port, batch, send)
     used = (cpu_of(server.pid) - cpu) / (time.monotonic() - started)
     until = time.monotonic() + 10
     while due and time.monotonic() < until:

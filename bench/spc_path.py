@@ -170,6 +170,31 @@ def throughput(options, port, server, ids):
     print(f"CPU: weir {(cpu_of(server.pid) - cpu) / took:.2f} cores, generator and subscriber {(own.ru_utime + own.ru_stime) / took:.2f} cores; load average {os.getloadavg()[0]:.1f}")
 
 
+def at_rate(options, port, batch, send):
+    """Batches at fixed moments, whatever the last one took, on some connections in turn: `send(connection, number of it, number of the batch, when it is due)`."""
+    step = batch * options.connections / options.rate
+    began = time.monotonic() + 0.2
+
+    def push(n):
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        connection.connect()
+        connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        i = 0
+        while True:
+            at = began + step * (i + n / options.connections)
+            if at > began + options.seconds:
+                return
+            time.sleep(max(0, at - time.monotonic()))
+            send(connection, n, i, at)
+            i += 1
+
+    threads = [threading.Thread(target=push, args=(n,)) for n in range(options.connections)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
 def latency(options, port, server, ids):
     due, took = {}, []
     mark = re.compile(rb'"type":"violation","payload":\{"violation_id":\d+,"characteristic_id":\d+,"sample_id":(\d+),"rule_id":1,')
@@ -182,33 +207,16 @@ def latency(options, port, server, ids):
 
     Subscriber(port, "/ws", {"type": "subscribe", "characteristic_ids": ids}, count).start()
     batch = 10
-    connections = options.connections
-    step = batch * connections / options.rate
-    began = time.monotonic() + 0.2
 
-    def push(n):
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-        connection.connect()
-        connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        i = 0
-        while True:
-            at = began + step * (i + n / connections)
-            if at > began + options.seconds:
-                return
-            time.sleep(max(0, at - time.monotonic()))
-            number = (n * 10_000_000) + i * batch + 1
-            own = ids[n]
-            samples = [{"characteristic_id": own, "sample_id": number + k, "value": 20 if k == batch - 1 else 10 + (k % 3 - 1) / 2} for k in range(batch)]
-            due[number + batch - 1] = at
-            status, answer = post(connection, "/api/v1/samples", json.dumps(samples))
-            assert status == 200 and answer["accepted"] == batch, answer
-            i += 1
+    def send(connection, n, i, at):
+        number = (n * 10_000_000) + i * batch + 1
+        own = ids[n]
+        samples = [{"characteristic_id": own, "sample_id": number + k, "value": 20 if k == batch - 1 else 10 + (k % 3 - 1) / 2} for k in range(batch)]
+        due[number + batch - 1] = at
+        status, answer = post(connection, "/api/v1/samples", json.dumps(samples))
+        assert status == 200 and answer["accepted"] == batch, answer
 
-    threads = [threading.Thread(target=push, args=(n,)) for n in range(connections)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    at_rate(options, port, batch, send)
     time.sleep(1)
     assert not due, f"{len(due)} violations never came"
     print(f"{options.rate:.0f} samples/s, a violation each {batch} samples: {len(took)} violations; sample to violation on the wire "
