@@ -3,11 +3,11 @@
 
 #include "base/assert.h"
 #include "event/cbor.h"
+#include "event/event_json.h"
 #include "event/json.h"
 #include "gateway/dialects/analytics_messages.h"
 #include "gateway/dialects/broadcast_messages.h"
 #include "gateway/dialects/spc_messages.h"
-#include "gateway/http/event_json.h"
 #include "net/websocket_codec.h"
 
 namespace weir {

@@ -163,6 +163,7 @@ struct HttpClient::Worker {
     static std::size_t on_body(char* data, std::size_t, std::size_t size, void* user) {
         auto& t = *static_cast<Transfer*>(user);
         if (t.response.body.size() + size > t.request.body_bytes_max) {
+            if (t.request.cut_body) t.response.body.append(data, t.request.body_bytes_max - t.response.body.size());
             t.too_large = true;
             return 0;
         }
@@ -265,7 +266,7 @@ struct HttpClient::Worker {
         const auto place = std::find_if(running.begin(), running.end(), [&](const auto& r) { return r.get() == t; });
         WEIR_ASSERT(place != running.end());
         ::curl_multi_remove_handle(multi, easy);
-        if (code == CURLE_OK) {
+        if (code == CURLE_OK || (t->too_large && t->request.cut_body)) {
             long status = 0;
             ::curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
             t->response.status = static_cast<int>(status);

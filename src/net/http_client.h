@@ -22,6 +22,7 @@ struct HttpClientRequest {
     std::string body;
     Duration timeout = 10s;                        ///< for the whole, from the call to the last byte
     std::size_t body_bytes_max = 8 * 1024 * 1024;  ///< of the answer, decompressed
+    bool cut_body = false;  ///< a longer answer is no error: what is beyond is not fetched
     /// Answers 301, 302, 303, 307, 308 to a GET or HEAD that are followed; other methods get the answer itself. Never from https to
     /// http; to another host only without the headers named in `headers` (tokens stay at home), and not at all with `same_host_only`.
     int redirects_max = 3;

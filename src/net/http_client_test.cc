@@ -124,6 +124,11 @@ TEST_CASE("http client: an answer above the bound, a silent server and a closed 
     auto request = get(server.url());
     request.body_bytes_max = 4999;
     CHECK(client.fetch(request).error().code == "too_large");
+    request.cut_body = true;
+    const auto cut = client.fetch(request);
+    REQUIRE(cut.ok());
+    CHECK(cut->status == 200);
+    CHECK(cut->body == std::string(4999, 'x'));
     request = get(server.url("/silent?secret=1"));
     request.timeout = 100ms;
     const auto silent = client.fetch(request);

@@ -44,7 +44,7 @@ BlobStore::BlobStore(std::string name, StoreOptions options, std::vector<BlobSou
       siblings_(metrics.counter("weir_store_objects_siblings_total", "Objects written beside those of another epoch.", {{"store", name_}})),
       joined_(metrics.counter("weir_store_objects_joined_total", "Objects joined with those of another epoch.", {{"store", name_}})),
       empty_(metrics.counter("weir_store_windows_empty_total", "Empty windows that a source profile has no document for.", {{"store", name_}})),
-      bad_(metrics.counter("weir_store_bad_events_total", "Events on a window's stream that are no window documents.", {{"store", name_}})) {
+      bad_(metrics.counter("weir_store_bad_events_total", "Events that are not what their stream is read for.", {{"store", name_}})) {
     std::map<std::string, std::set<std::string>> windows_of;
     for (const BlobSource& source : sources_) windows_of[source.input].insert(source.window);
     several_streams_ = windows_of.size() > 1;

@@ -1,5 +1,7 @@
 #include "stores/object_service.h"
 
+#include <algorithm>
+
 #include "base/assert.h"
 #include "base/mailbox.h"
 #include "net/digest.h"
@@ -19,7 +21,7 @@ Result<net::HttpClientResponse> HttpTransport::send(net::HttpClientRequest reque
         if (!answers.empty()) {
             auto& answer = answers.front();
             if (answer.ok() && (answer->status == 429 || answer->status == 503))
-                if (const auto wait = net::retry_after(*answer, clock_.now())) not_before_ = clock_.monotonic() + *wait;
+                if (const auto wait = net::retry_after(*answer, clock_.now())) not_before_ = clock_.monotonic() + std::min(*wait, retry_after_max_);
             return std::move(answer);
         }
         const std::int64_t end_by = end_by_.load(std::memory_order_acquire);

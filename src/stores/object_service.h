@@ -25,12 +25,13 @@ public:
 /// The real one. After a 429 or 503 with Retry-After it answers `busy` by itself until that time is over.
 class HttpTransport final : public ServiceTransport {
 public:
-    explicit HttpTransport(const Clock& clock) : clock_(clock) {}
+    explicit HttpTransport(const Clock& clock, Duration retry_after_max = 24h) : clock_(clock), retry_after_max_(retry_after_max) {}
     Result<net::HttpClientResponse> send(net::HttpClientRequest request) override;
     void end_within(Duration time) override;
 
 private:
     const Clock& clock_;
+    const Duration retry_after_max_;
     Duration not_before_{0};               ///< monotonic
     std::atomic<std::int64_t> end_by_{0};  ///< monotonic, in microseconds; 0: never
     net::HttpClient client_;

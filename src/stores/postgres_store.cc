@@ -50,7 +50,7 @@ PostgresStore::PostgresStore(Setup setup, std::vector<TableShape> mapped, std::v
       batch_events_(std::min<std::size_t>(setup_.options.batch_events, batch_events_first)),
       rows_(around.metrics.counter("weir_store_rows_total", "Events that a store has written to a database.", {{"store", name_}})),
       transactions_(around.metrics.counter("weir_store_transactions_total", "Transactions that a store has committed.", {{"store", name_}})),
-      dead_(around.metrics.counter("weir_store_dead_letters_total", "Rows that a database refused; they are in the stream _dead/<store>.", {{"store", name_}})),
+      dead_(around.metrics.counter("weir_store_dead_letters_total", "Events that the other side refused; they are in the stream _dead/<store>.", {{"store", name_}})),
       expired_(around.metrics.counter("weir_store_expired_total", "Events older than the table's retention; not written.", {{"store", name_}})),
       seconds_(around.metrics.histogram("weir_store_transaction_seconds", "From the begin of a store's transaction to its commit.",
                                         {0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10}, {{"store", name_}})) {
@@ -455,20 +455,6 @@ Result<void> PostgresStore::maintain() {
 }
 
 // ---- the log's part
-
-std::vector<StreamName> PostgresStore::held() const {
-    std::vector<StreamName> streams;
-    for (const auto& [stream, head] : heads()) streams.push_back(stream);
-    return streams_.empty() ? streams : streams_;
-}
-
-void PostgresStore::hold_new_streams() {
-    if (!streams_.empty()) return;
-    auto holding = held();
-    if (holding == holding_) return;
-    log_.hold_for(reader_, holding);
-    holding_ = std::move(holding);
-}
 
 Result<void> PostgresStore::keep_position(bool now) {
     if (position_ == kept_ || (!now && (unflushed_ || clock_.monotonic() - kept_at_ < position_spacing))) return ok();

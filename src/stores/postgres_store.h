@@ -58,7 +58,6 @@ private:
     PostgresStore(Setup setup, std::vector<TableShape> mapped, std::vector<StreamName> streams, const Surroundings& around);
     Result<bool> step() override;
     Result<bool> step_connected();
-    std::vector<StreamName> held() const override;
     void ended() override;
     void show(JsonWriter& json) const override;
     std::string_view kind() const override { return "postgresql"; }
@@ -90,7 +89,6 @@ private:
     Result<void> maintain();
     Result<void> keep_position(bool now);
     Result<void> flush_commits();
-    void hold_new_streams();
 
     Setup setup_;
     std::vector<PostgresTarget> targets_;  ///< the generic tables by their number, if any, then the mapped ones
@@ -109,7 +107,6 @@ private:
     bool unflushed_ = false;         ///< a crash of the server may take back some of what has been committed
     CommitNo kept_{};                ///< position that the log knows
     Duration kept_at_{0}, maintained_at_{0};  ///< monotonic
-    std::vector<StreamName> holding_;
     Metrics::Counter &rows_, &transactions_, &dead_, &expired_;
     Metrics::Histogram& seconds_;
     std::string last_dead_;

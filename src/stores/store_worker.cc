@@ -30,7 +30,8 @@ Result<void> StoreWorker::prepare() {
     WEIR_TRY(const auto position, log_.position(reader_));
     position_ = logged_ = position.value_or(CommitNo{0});
     fresh_ = !position;
-    log_.hold_for(reader_, held());
+    holding_ = held();
+    log_.hold_for(reader_, holding_);
     note_waiting();
     if (!wake_) wake_ = log_.on_commit([wakes = wakes_](CommitNo commit) { (void)wakes->try_send(std::move(commit)); });
     post_status("running");
@@ -91,6 +92,21 @@ bool StoreWorker::caught_up() const {
     return true;
 }
 
+std::vector<StreamName> StoreWorker::held() const {
+    if (!streams_.empty()) return streams_;
+    std::vector<StreamName> streams;
+    for (const auto& [stream, head] : heads()) streams.push_back(stream);
+    return streams;
+}
+
+void StoreWorker::hold_new_streams() {
+    if (!streams_.empty()) return;
+    auto holding = held();
+    if (holding == holding_) return;
+    log_.hold_for(reader_, holding);
+    holding_ = std::move(holding);
+}
+
 Result<StoreWorker::Next> StoreWorker::read_next(CommitNo after, std::size_t events_max, const WasWritten& was_written) {
     auto batches = log_.read_commits(streams_, after, events_max);
     if (!batches.ok() && batches.error().code == "gap") {
@@ -128,11 +144,12 @@ void StoreWorker::note_done(const std::vector<BatchPtr>& batches) {
     for (const BatchPtr& batch : batches) done_[batch->stream] = Seq{batch->first_seq.value + batch->events.size() - 1};
 }
 
-Result<void> StoreWorker::commit_position(CommitNo upto) {
+Result<void> StoreWorker::commit_position(CommitNo upto, std::vector<StatePut> state) {
     Commit commit;
     commit.reader = reader_;
     commit.position = upto;
     commit.expected_position = logged_;
+    commit.state = std::move(state);
     WEIR_FAILPOINT("store.before_position");
     if (auto committed = log_.commit(std::move(commit)); !committed.ok()) {
         // Somebody else works for this store: the next try goes on from where the log says.

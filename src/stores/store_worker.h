@@ -67,7 +67,7 @@ protected:
     StoreWorker(std::string name, const Manner& manner, std::vector<StreamName> streams, const Surroundings& around);
 
     /// Streams whose retention waits for this store; called by `prepare`.
-    virtual std::vector<StreamName> held() const { return streams_; }
+    virtual std::vector<StreamName> held() const;
     /// Takes one step; false when there was nothing to do. What it did is durable when it returns true.
     virtual Result<bool> step() = 0;
     /// `stop` was called: from now on nothing may take longer than `within`, also what is under way. Called on the thread that stops.
@@ -93,8 +93,10 @@ protected:
     /// Nothing is left to read: everything up to these heads, taken before the reading, is done.
     std::map<StreamName, Seq> heads() const;
     void note_idle(std::map<StreamName, Seq> heads) { done_ = std::move(heads); }
-    /// Commits the position to the log: what retention waits for.
-    Result<void> commit_position(CommitNo upto);
+    /// Commits the position to the log: what retention waits for. `state`: changed keys of what the store has to remember, in the same commit.
+    Result<void> commit_position(CommitNo upto, std::vector<StatePut> state = {});
+    /// For a store of all streams: retention of those that came since waits for it, too.
+    void hold_new_streams();
 
     /// Retention was faster than the store: counts it, and says so.
     void lost();
@@ -126,6 +128,7 @@ private:
 
     const std::string unit_;
     const Duration spacing_;
+    std::vector<StreamName> holding_;
     std::map<StreamName, CommitNo> told_;  ///< up to here it has been told what retention removed
     std::map<StreamName, Seq> done_;  ///< worked off up to here, as far as this process knows
     Backoff backoff_;

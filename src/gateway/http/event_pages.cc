@@ -2,9 +2,9 @@
 
 #include <charconv>
 
+#include "event/event_json.h"
 #include "event/json.h"
 #include "gateway/auth/permissions.h"
-#include "gateway/http/event_json.h"
 
 namespace weir {
 namespace {
