@@ -23,6 +23,7 @@
 #include "stores/blob_store.h"
 #include "stores/object_stores.h"
 #include "stores/postgres_store.h"
+#include "stores/webhook_store.h"
 
 namespace weir {
 namespace {
@@ -157,8 +158,13 @@ Result<void> Server::Parts::start_stores() {
             stores.push_back(std::move(store));
             continue;
         }
-        if (!options.is_blobs())
-            return Error{"not_there_yet", config.where("stores." + name + ".kind") + "stores." + name + ".kind: all but \"webhook\" are there"};
+        if (options.kind == StoreKind::webhook) {
+            auto store = std::make_unique<WebhookStore>(WebhookStore::Setup{name, options, version}, std::make_unique<HttpTransport>(stores_clock(), WebhookStore::retry_after_max),
+                                                        StoreWorker::Surroundings{*log, stores_clock(), metrics, status, std::random_device{}()});
+            WEIR_CHECK_OK(store->start());
+            stores.push_back(std::move(store));
+            continue;
+        }
         std::vector<BlobSource> sources;
         for (const auto& [window_name, window] : config.options.windows) {
             const auto& wanted = options.windows;

@@ -314,6 +314,19 @@ TEST_CASE("config: rules between options name both paths, with the value and pla
     CHECK(contains(mistakes("[windows.5min]\nstream = \"s\"\nschedule = \"0 */5 * * * *\"\n[forecasts.f]\nwindow = \"5min\"\nseason = \"1d\""), "allowed: none with windows on a schedule"));
     CHECK(contains(mistakes("[stores.f]\nprofile = \"s0\"\nbundle = \"always\""), "stores.f.bundle is always; allowed: only with stores.f.profile weir"));
     CHECK(contains(mistakes("[stores.c]\nkind = \"azure\""), "AZURE_STORAGE_CONNECTION_STRING"));
+    const std::string webhook = "[stores.h]\nkind = \"webhook\"\n";
+    CHECK(contains(mistakes(webhook), "stores.h.url is missing; allowed: http:// or https://"));
+    for (const char* url : {"ftp://peer/s3cret", "https:///s3cret", "http://u:s3cret@peer/"}) {
+        const std::string said = mistakes(webhook + "url = \"" + url + "\"");
+        CHECK(contains(said, "weir.toml:3: stores.h.url"));
+        CHECK(!contains(said, "s3cret"));
+    }
+    const std::string hook = webhook + "url = \"https://peer/path@home\"\n";
+    CHECK(good(hook).notes.empty());
+    CHECK(contains(mistakes(hook + "headers = { content-Type = \"x\" }"), "stores.h.headers names \"content-Type\", which weir sets itself"));
+    CHECK(contains(mistakes(hook + "headers = { \"a b\" = \"x\" }"), "stores.h.headers names \"a b\"; allowed: letters"));
+    CHECK(contains(mistakes(hook + "token = \"t\"\nheaders = { Authorization = \"x\" }"), "beside stores.h.token; allowed: one of the two"));
+    CHECK(contains(good(webhook + "url = \"http://peer/\"\ntoken = \"t\"").notes.at(0), "stores.h.url is not encrypted"));
     CHECK(contains(mistakes("[log]\nretention_bytes = \"2MiB\"\nretention_hard_bytes = \"1MiB\""), "log.retention_hard_bytes is \"1MiB\"; allowed: at least log.retention_bytes"));
     CHECK(contains(good(std::string(pools) + "[windows.a]\nstream = \"pool\"").notes.at(0), "did you mean \"pools\"?"));
 }

@@ -26,6 +26,9 @@ enum class PartitionBy : std::uint8_t { month, day };
 /// A mapped table that weir knows and makes: source 002's.
 enum class MappedPreset : std::uint8_t { none, incoming_users };
 
+/// What a webhook is sent: events as the HTTP interface shows them, or alerts as Prometheus' Alertmanager sends them to its receivers.
+enum class WebhookFormat : std::uint8_t { events, alertmanager };
+
 /// `[[stores.<name>.mapped]]`: events of a stream into a table that exists already (or that a preset makes).
 struct MappedTable {
     std::string stream;
@@ -76,8 +79,10 @@ struct StoreOptions {
     PartitionBy partition = PartitionBy::month;  ///< postgresql
     Duration retention{0};             ///< postgresql: partitions older than this are dropped; 0: never
     std::vector<MappedTable> mapped;   ///< postgresql
+    WebhookFormat format = WebhookFormat::events;  ///< webhook
     std::map<std::string, Secret> headers;  ///< webhook
     Secret token;                           ///< webhook: sent as `Authorization: Bearer`
+    Secret secret;                          ///< webhook: bodies are signed with it
 
     std::uint32_t batch_events = 5000;                           ///< rows a transaction, events a request; at most
     Duration timeout = 30s;                                      ///< for one write

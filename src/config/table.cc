@@ -262,8 +262,11 @@ std::vector<Option> store_rows() {
         option("stores.*.tables", &StoreOptions::tables).only({"postgresql"}).help("Write the generic tables: events, windows, samples, violations, acknowledgements, alerts, predictions."),
         option("stores.*.partition", &StoreOptions::partition).only({"postgresql"}).help("How long a partition of a generic table is. Counts for those to come."),
         option("stores.*.retention", &StoreOptions::retention).only({"postgresql"}).at_least(24h).zero("never").help("Partitions older than this are dropped."),
+        option("stores.*.format", &StoreOptions::format).only({"webhook"})
+            .help("`events`: as the HTTP interface shows them. `alertmanager`: alerts, as Prometheus' Alertmanager sends them to receivers; `streams` is then `[\"alerts\"]`."),
         option("stores.*.headers", &StoreOptions::headers).only({"webhook"}).help("Sent with each request. Never printed."),
         option("stores.*.token", &StoreOptions::token).only({"webhook"}).help("Sent as `Authorization: Bearer <token>`."),
+        option("stores.*.secret", &StoreOptions::secret).only({"webhook"}).help("Key of an HMAC-SHA256 over each body, sent as `X-Weir-Signature: sha256=<hex>`."),
         option("stores.*.batch_events", &StoreOptions::batch_events).only(rows).range(1, 100'000).help("Rows a transaction, or events a request, at most."),
         option("stores.*.timeout", &StoreOptions::timeout).range(100ms, 1h).help("For one write."),
         option("stores.*.backoff_first", &StoreOptions::backoff_first).range(10ms, 1h).help("Wait before the first new try after a failure; it doubles, with jitter."),

@@ -32,6 +32,18 @@ std::string number_text(double number) {
     return text;
 }
 
+std::string lower_case(std::string text) {
+    for (char& c : text)
+        if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+    return text;
+}
+
+bool is_header_name(const std::string& name) {
+    return !name.empty() && std::all_of(name.begin(), name.end(), [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos;
+    });
+}
+
 class Checker {
 public:
     Checker(const Config& config, std::vector<std::string>& errors, std::vector<std::string>& notes)
@@ -321,13 +333,28 @@ private:
                 for (std::size_t i = 0; i < store.mapped.size(); ++i) check_mapped(path + ".mapped[" + std::to_string(i) + "]", store.mapped[i]);
                 break;
             }
-            case StoreKind::webhook: {
-                require(path, "url", !store.url.empty(), "allowed: http:// or https:// and the rest of the address");
-                const std::string& url = store.url.reveal();
-                if (!url.empty() && !url.starts_with("http://") && !url.starts_with("https://"))
-                    fail(path + ".url", path + ".url is [secret]; allowed: http:// or https:// and the rest of the address");
-                break;
-            }
+            case StoreKind::webhook: check_webhook(path, store); break;
+        }
+    }
+
+    void check_webhook(const std::string& path, const StoreOptions& store) {
+        require(path, "url", !store.url.empty(), "allowed: http:// or https:// and the rest of the address");
+        const std::string& url = store.url.reveal();
+        const bool open = url.starts_with("http://");
+        if (!url.empty() && ((!open && !url.starts_with("https://")) || host_of(url).empty()))
+            fail(path + ".url", path + ".url is [secret]; allowed: http:// or https:// and the rest of the address");
+        if (url.substr(0, url.find_first_of("/?#", 8)).find('@') != std::string::npos)
+            fail(path + ".url", path + ".url holds a user or password; allowed: without; " + path + ".token or " + path + ".headers.Authorization instead");
+        if (open && (!store.token.empty() || !store.headers.empty()) && !is_loopback(host_of(url)))
+            note(path + ".url", path + ".url is not encrypted: whoever is on the way reads its token and headers");
+        for (const auto& [name, value] : store.headers) {
+            // By these a receiver knows what it was sent; two of one name would be taken for either.
+            static const std::set<std::string> own{"content-type", "content-length", "content-encoding", "transfer-encoding", "connection", "idempotency-key", "x-weir-signature"};
+            const std::string lower = lower_case(name);
+            if (own.contains(lower)) fail(path + ".headers", path + ".headers names " + quoted(name) + ", which weir sets itself; allowed: any other");
+            if (lower == "authorization" && !store.token.empty())
+                fail(path + ".headers", path + ".headers names " + quoted(name) + " beside " + path + ".token; allowed: one of the two");
+            if (!is_header_name(name)) fail(path + ".headers", path + ".headers names " + quoted(name) + "; allowed: letters, digits and !#$%&'*+-.^_`|~");
         }
     }
 

@@ -43,6 +43,7 @@ WEIR_WORDS(Bundle, {"auto", automatic}, {"always", always}, {"never", never})
 WEIR_WORDS(BlobTier, {"standard", standard}, {"hot", hot}, {"cool", cool}, {"cold", cold}, {"archive", archive})
 WEIR_WORDS(PartitionBy, {"month", month}, {"day", day})
 WEIR_WORDS(MappedPreset, {"none", none}, {"incoming_users", incoming_users})
+WEIR_WORDS(WebhookFormat, {"events", events}, {"alertmanager", alertmanager})
 WEIR_WORDS(RequireAuth, {"auto", automatic}, {"true", yes}, {"false", no})
 WEIR_WORDS(Compression, {"none", none}, {"deflate", deflate})
 
